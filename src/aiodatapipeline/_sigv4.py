@@ -1,0 +1,58 @@
+"""Signature Version 4 for the one kind of request that this service knows: a POST of JSON.
+
+botocore signs any request of any service, which takes a fifth of the CPU of a call; what is
+signed here is known beforehand, and the key is derived once a day. A property test holds the
+result against botocore's. Source: "Create a signed AWS API request" in the IAM user guide.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """Good for one day, region, service and set of credentials."""
+
+    access_key: str
+    scope: str
+    secret: bytes
+
+    @classmethod
+    def derive(
+        cls, access_key: str, secret_key: str, day: str, region: str, service: str
+    ) -> SigningKey:
+        """Derive the key of a day, which is written as 20121029."""
+        parts = (day, region, service, "aws4_request")
+        key = f"AWS4{secret_key}".encode()
+        for part in parts:
+            key = _hmac(key, part).digest()
+        return cls(access_key, "/".join(parts), key)
+
+    def authorization(self, path: str, headers: dict[str, str], body: bytes) -> str:
+        """Give the Authorization header of a POST.
+
+        Args:
+            path: Of the URL, normalized and quoted.
+            headers: Those to sign, in alphabetical order, their names in lower case;
+                ``x-amz-date`` and ``host`` among them.
+            body: As it will be sent.
+        """
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{' '.join(text.split())}\n" for name, text in headers.items())
+        request = f"POST\n{path}\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
+        digest = sha256(request.encode()).hexdigest()
+        to_sign = f"{_ALGORITHM}\n{headers['x-amz-date']}\n{self.scope}\n{digest}"
+        signature = _hmac(self.secret, to_sign).hexdigest()
+        return (
+            f"{_ALGORITHM} Credential={self.access_key}/{self.scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+
+
+def _hmac(key: bytes, text: str) -> hmac.HMAC:
+    return hmac.new(key, text.encode(), sha256)

@@ -1,0 +1,341 @@
+"""Requests over aiobotocore: the only module that imports it, or botocore.
+
+It is imported when a client is opened and not before, since that takes half a second.
+
+What is done to aiobotocore here goes through its configuration, its events and its session's
+components, which are public; nothing of it is patched, so whatever else hangs on its events
+(tracing, say) sees every call:
+
+- Parameter validation is off: our models have done it.
+- Retries are off: ``_calls`` repeats, because only it knows what may be repeated.
+- The user agent is built once per client, and requests are signed by ``_sigv4``.
+- The raw answer is taken out before botocore parses it. botocore reads a proxy's page as an
+  empty answer, and it writes bodies, encrypted values included, into its debug log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, nullcontext
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.session import AioSession
+from aiohttp import ClientConnectorError
+from botocore import UNSIGNED, exceptions
+from botocore.loaders import Loader
+from botocore.utils import normalize_url_path
+
+from aiodatapipeline import errors
+from aiodatapipeline._answers import error_body, read_error
+from aiodatapipeline._config import CONNECT_TIMEOUT, ConnectionSettings
+from aiodatapipeline._seam import AiobotocoreSession, Reply
+from aiodatapipeline._sigv4 import SigningKey
+from aiodatapipeline._version import __version__
+
+_SERVICE = "datapipeline"
+_EVENTS = "data-pipeline"  # the service's id, as botocore hyphenates it in names of events
+_POLL = "PollForTask"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Service models never change while a process runs, and reading them takes a fifth of a
+# second: clients share them. By the value of AWS_DATA_PATH, which says where they are.
+_loaders: dict[object, Loader] = {}
+
+
+class _Attempt:
+    """What the event handlers see of one attempt."""
+
+    signed = False  # the last step before it is sent
+    reply: Reply | None = None
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("aiodatapipeline_attempt")
+
+
+class AiobotocoreTransport:
+    """Carries requests with an aiobotocore client that is made for it."""
+
+    def __init__(
+        self, settings: ConnectionSettings, session: AiobotocoreSession | None = None
+    ) -> None:
+        self._settings = settings
+        self._given_session = session
+        self._stack = AsyncExitStack()
+        self._methods: dict[str, Callable[..., Awaitable[object]]] = {}
+        # Waiting for a connection happens here and not in aiohttp, where a request would
+        # already carry the time of its signature.
+        self._slots = asyncio.Semaphore(settings.max_pool_connections)
+        # A poll is held for up to 90 s: polls have connections of their own, without limit,
+        # so that no other call waits for one to end.
+        self._poll_slots = nullcontext()
+        self.max_attempts: int | None = None
+        """How often a call is tried, if the environment or the shared files say so."""
+
+    async def open(self) -> None:
+        """Look up settings and credentials; connections are made by the first calls.
+
+        Raises:
+            ConfigurationError: They do not make a client.
+        """
+        try:
+            await self._open()
+        except errors.DataPipelineError:
+            raise
+        except Exception as error:
+            raise _translate(error, "", _Attempt()) from error
+
+    async def _open(self) -> None:
+        settings = self._settings
+        session = cast("AioSession | None", self._given_session)
+        if session is None:
+            session = AioSession(profile=settings.profile_name)
+            session.register_component("data_loader", _shared_loader(session))
+        await asyncio.to_thread(_read_service_model, session)
+        signing = _Signing(await self._find_credentials(session))
+        self.max_attempts = _whole_number(session.get_config_variable("max_attempts"))
+        adaptive = session.get_config_variable("retry_mode") == "adaptive"
+        client = await self._stack.enter_async_context(
+            session.create_client(
+                _SERVICE,
+                region_name=settings.region_name,
+                endpoint_url=settings.endpoint_url,
+                verify=settings.verify,
+                aws_access_key_id=settings.aws_access_key_id,
+                aws_secret_access_key=settings.aws_secret_access_key,
+                aws_session_token=settings.aws_session_token,
+                config=AioConfig(
+                    connect_timeout=CONNECT_TIMEOUT,
+                    read_timeout=None,  # send() has the time for each attempt
+                    max_pool_connections=0,  # no limit: send() has the slots
+                    parameter_validation=False,
+                    # Adaptive mode also slows down what is sent, which is worth keeping.
+                    retries={
+                        "mode": "adaptive" if adaptive else "standard",
+                        "total_max_attempts": 1,
+                    },
+                    user_agent=f"aiodatapipeline/{__version__} {session.user_agent()}",
+                ),
+            )
+        )
+        for event, handler in (
+            ("before-call", signing.sign),
+            ("choose-signer", _choose_no_signer),
+            ("before-parse", _take_reply),
+        ):
+            client.meta.events.register(f"{event}.{_EVENTS}", handler)
+        if not adaptive:
+            # It is there to say that the first attempt was the last, for 2 % of a call's CPU.
+            client.meta.events.unregister(
+                f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}"
+            )
+        self._methods = {
+            operation: getattr(client, method)
+            for method, operation in client.meta.method_to_api_mapping.items()
+        }
+
+    async def _find_credentials(self, session: AioSession) -> AioCredentials:
+        key, secret = self._settings.aws_access_key_id, self._settings.aws_secret_access_key
+        if key is not None and secret is not None:
+            return AioCredentials(key, secret, self._settings.aws_session_token)
+        if key is not None or secret is not None:
+            raise errors.MissingCredentialsError(
+                "aws_access_key_id and aws_secret_access_key belong together: "
+                f"{'the first' if key is None else 'the second'} is missing"
+            )
+        found = await session.get_credentials()
+        if found is None:
+            raise errors.MissingCredentialsError(
+                "no AWS credentials found: pass aws_access_key_id and aws_secret_access_key, "
+                "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role"
+            )
+        return found
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls under way end with ClientClosedError."""
+        self._methods = {}
+        await self._stack.aclose()
+
+    async def send(self, operation: str, body: Mapping[str, object], timeout: float) -> Reply:
+        """Send a request once. See ``Transport.send``."""
+        attempt = _Attempt()
+        token = _attempt.set(attempt)
+        try:
+            slots = self._poll_slots if operation == _POLL else self._slots
+            async with asyncio.timeout(timeout), slots:
+                await self._method(operation)(**body)
+        except (errors.DataPipelineError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            if isinstance(error, exceptions.ClientError) and attempt.reply is not None:
+                return Reply(
+                    attempt.reply.status, attempt.reply.body, attempt.reply.headers, cause=error
+                )
+            if not self._methods:
+                raise _closed() from error
+            raise _translate(error, operation, attempt) from error
+        finally:
+            _attempt.reset(token)
+        if attempt.reply is None:
+            raise errors.ResponseError(
+                "something on aiobotocore's events answered in the service's place",
+                operation=operation,
+            )
+        return attempt.reply
+
+    def _method(self, operation: str) -> Callable[..., Awaitable[object]]:
+        if not self._methods:
+            raise _closed()
+        return self._methods[operation]
+
+
+class _Signing:
+    """Signs each request when it is sent; derives the key once per day, credentials and region."""
+
+    def __init__(self, credentials: AioCredentials) -> None:
+        self._credentials = credentials
+        self._key: SigningKey | None = None
+        self._key_is_for: tuple[object, ...] = ()
+
+    async def sign(self, params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        """Handle ``before-call``, where headers are still a plain mapping."""
+        # Bodies are in botocore's debug log, encrypted values and all.
+        body = params["body"] = _Unprinted(params["body"])
+        found = context.get("signing", {})
+        region = found.get("region") or context["client_region"]
+        if region is None:
+            raise errors.MissingRegionError(_NO_REGION)
+        service = found.get("signing_name") or _SERVICE
+        credentials = await self._credentials.get_frozen_credentials()
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        wanted = (credentials, now[:8], region, service)
+        if self._key is None or self._key_is_for != wanted:
+            self._key = SigningKey.derive(
+                credentials.access_key, credentials.secret_key, now[:8], region, service
+            )
+            self._key_is_for = wanted
+        host, path = _host_and_path(params["url"])
+        headers = params["headers"]
+        signed = {"content-type": headers["Content-Type"], "host": host, "x-amz-date": now}
+        headers["X-Amz-Date"] = now
+        if credentials.token:
+            headers["X-Amz-Security-Token"] = signed["x-amz-security-token"] = credentials.token
+        signed["x-amz-target"] = headers["X-Amz-Target"]
+        headers["Authorization"] = self._key.authorization(path, signed, body)
+        _attempt.get().signed = True
+
+
+@lru_cache(maxsize=16)
+def _host_and_path(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    port = parts.port if parts.port != _DEFAULT_PORTS.get(parts.scheme) else None
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    return host if port is None else f"{host}:{port}", quote(
+        normalize_url_path(parts.path), safe="/~"
+    )
+
+
+class _Unprinted(bytes):
+    """A body that stays out of botocore's debug log."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+    __str__ = __repr__
+
+
+def _choose_no_signer(**_: object) -> object:
+    return UNSIGNED  # _Signing.sign has done it
+
+
+def _take_reply(response_dict: dict[str, Any], **_: object) -> None:
+    status: int = response_dict["status_code"]
+    body: bytes = response_dict["body"]
+    headers = dict(response_dict["headers"].items())  # aiobotocore has them in lower case
+    _attempt.get().reply = Reply(status, body, headers)
+    # What is left for botocore's own parser: nothing of a good answer, and of a bad one what
+    # makes its ClientError, in a form that it cannot stumble over.
+    response_dict["body"] = b"{}"
+    if status >= 300:
+        response_dict["body"] = error_body(*(read_error(body, headers) or (str(status), "")))
+
+
+def _shared_loader(session: AioSession) -> Loader:
+    where = session.get_config_variable("data_path")
+    if where not in _loaders:
+        _loaders[where] = cast("Loader", session.get_component("data_loader"))
+    return _loaders[where]
+
+
+def _read_service_model(session: AioSession) -> None:
+    # create_client() reads these files too, on the event loop, unless they were read before.
+    loader = cast("Loader", session.get_component("data_loader"))
+    for name in ("endpoints", "partitions"):
+        loader.load_data(name)
+    for name in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model(_SERVICE, name)
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _closed() -> errors.ClientClosedError:
+    return errors.ClientClosedError("the client was closed during the call")
+
+
+_NO_REGION = (
+    "no AWS region found: pass region_name, or set AWS_DEFAULT_REGION or a profile's region"
+)
+
+_NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, TimeoutError)
+_NOT_SENT = (exceptions.SSLError, exceptions.ProxyConnectionError)
+
+
+def _translate(error: Exception, operation: str, attempt: _Attempt) -> errors.DataPipelineError:
+    """Find our exception for one of botocore's, aiohttp's or the time limit's."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, exceptions.ClientError):
+        # Not ours: a call that looks up credentials (STS, SSO) was refused.
+        refused = error.response.get("Error", {})
+        return errors.ServiceError.from_code(
+            str(refused.get("Code", "")),
+            str(refused.get("Message", "")),
+            operation=error.operation_name,
+            status=error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
+        )
+    if isinstance(error, exceptions.NoRegionError):
+        return errors.MissingRegionError(_NO_REGION)
+    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
+        return errors.MissingCredentialsError(text)
+    if isinstance(error, _NO_ANSWER):
+        return _no_answer(error, text, operation, attempt)
+    if attempt.signed:
+        return errors.ResponseLostError(text, operation=operation)
+    return errors.ConfigurationError(text, operation=operation)
+
+
+def _no_answer(
+    error: Exception, text: str, operation: str, attempt: _Attempt
+) -> errors.TransportError:
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return errors.ConnectTimeoutError(text, operation=operation)
+    if isinstance(error, exceptions.ReadTimeoutError):
+        return errors.ReadTimeoutError(text, operation=operation)
+    if isinstance(error, TimeoutError):
+        if attempt.signed:
+            return errors.ReadTimeoutError("no answer in the time for it", operation=operation)
+        return errors.ConnectTimeoutError("not sent in the time for it", operation=operation)
+    # EndpointConnectionError stands for a connection that was refused and for one that broke.
+    refused = isinstance(error.__context__, ClientConnectorError)
+    if refused or isinstance(error, _NOT_SENT) or not attempt.signed:
+        return errors.RequestNotSentError(text, operation=operation)
+    return errors.ResponseLostError(text, operation=operation)

@@ -1,0 +1,150 @@
+"""snake_case here, camelCase there: the one place that knows both.
+
+Every model has two doors. People use the constructor: snake_case, strict, unknown names
+refused. The wire uses ``from_wire``: camelCase, unknown members ignored, so that a new
+member at AWS breaks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, NoReturn, Self, TypeVar
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationInfo,
+)
+from pydantic.alias_generators import to_camel
+
+from aiodatapipeline._text import first_refused
+
+ItemT = TypeVar("ItemT")
+KeyT = TypeVar("KeyT")
+
+_FROM_WIRE = {"from_wire": True}
+
+
+class WireModel(BaseModel):
+    """A frozen value that goes over the wire, with the service's names in camelCase."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=False,
+        # A message that shows the input could show an encrypted field's value.
+        hide_input_in_errors=True,
+        # Sixty schemas take a tenth of a second to build, and a program uses a few of them.
+        defer_build=True,
+    )
+
+    @classmethod
+    def from_wire(cls, body: Mapping[str, object]) -> Self:
+        """Read the camelCase form.
+
+        Unknown members are ignored; an optional member that is null counts as absent.
+
+        Raises:
+            pydantic.ValidationError: A required member is missing, or one has a wrong type.
+        """
+        return cls.model_validate(
+            body, by_alias=True, by_name=False, extra="ignore", context=_FROM_WIRE
+        )
+
+    def to_wire(self) -> dict[str, object]:
+        """Give the camelCase form, made of what JSON knows; what was left out stays out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+def is_from_wire(info: ValidationInfo) -> bool:
+    """Whether a validator runs for ``from_wire``, where the service has the last word."""
+    return info.context is _FROM_WIRE
+
+
+def _check_characters(text: object) -> object:
+    if isinstance(text, str) and (refused := first_refused(text)):
+        raise ValueError(
+            f"the service does not take {refused}; "
+            "allowed are U+0020 and up, without lone surrogates, and tab, CR and LF"
+        )
+    return text
+
+
+_Characters = BeforeValidator(_check_characters)
+
+# The service model's string shapes. Lengths count characters, as the model's own do.
+Id = Annotated[str, Field(min_length=1, max_length=1024), _Characters]
+Name = Annotated[str, Field(min_length=1, max_length=256), _Characters]  # fieldNameString
+Value = Annotated[str, Field(max_length=10_240), _Characters]  # fieldStringValue
+String = Annotated[str, Field(max_length=1024), _Characters]
+LongString = Annotated[str, Field(max_length=20_971_520), _Characters]
+TaskId = Annotated[str, Field(min_length=1, max_length=2048), _Characters]
+TagKey = Annotated[str, Field(min_length=1, max_length=128), _Characters]
+TagValue = Annotated[str, Field(max_length=256), _Characters]
+Message = Annotated[str, _Characters]  # errorMessage has no stated limit
+ValidationMessage = Annotated[str, Field(max_length=10_000), _Characters]
+# The model says 1024 characters and the API reference 4095: a model takes the larger,
+# and SetTaskStatusRequest.failed() keeps the smaller.
+StackTrace = Annotated[str, Field(max_length=4095), _Characters]
+
+
+def _read_timestamp(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError, ValueError):
+            raise ValueError("not a time: seconds since the epoch, years 1 to 9999") from None
+    return value
+
+
+def _write_timestamp(value: datetime) -> int:
+    return int(value.timestamp())
+
+
+# Seconds since the epoch on the wire; a fraction is dropped there, as botocore does.
+Timestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_read_timestamp),
+    PlainSerializer(_write_timestamp, return_type=int),
+]
+
+
+def _empty_for_null(value: object) -> object:
+    return () if value is None else value
+
+
+# The wire brings lists; the elements stay strict.
+Many = Annotated[tuple[ItemT, ...], Strict(strict=False)]
+# A list that may be left out. The wire may bring null for it.
+OptionalMany = Annotated[tuple[ItemT, ...], Strict(strict=False), BeforeValidator(_empty_for_null)]
+
+
+class FrozenDict(dict[KeyT, ItemT]):
+    """A mapping inside a frozen model: it can be read, copied, hashed and pickled, not changed."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("this mapping is part of a frozen model and cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    # Whatever the arguments, the answer is no: narrower than dict on purpose.
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+
+    def __hash__(self) -> int:  # type: ignore[override]  # dict says None; this one cannot change
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+def as_tuple(items: Iterable[object] | None) -> object:
+    """Make any iterable a tuple; leave None, and a text for its model to refuse, as they are."""
+    return items if items is None or isinstance(items, str) else tuple(items)
