@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, TypeVar
 
 from aiodatapipeline.errors import (
+    DataPipelineError,
     PipelineDeletedException,
     PipelineNotFoundException,
     WaitTimeoutError,
@@ -17,7 +18,9 @@ from aiodatapipeline.models import PipelineDescription, PipelineObject
 if TYPE_CHECKING:
     from aiodatapipeline._client import DataPipelineClient
 
-# An account may make one such call a second, for everybody in it. Source: dp-limits.
+FoundT = TypeVar("FoundT")
+
+# Seconds. An account may make a call or two a second, for everybody in it. Source: dp-limits.
 INTERVAL = 10.0
 
 # What an instance stays in. Source: dp-interpret-status of the developer guide.
@@ -32,54 +35,90 @@ async def wait_for_state(
     interval: float,
 ) -> PipelineDescription:
     """See ``DataPipelineClient.wait_for_pipeline_state``."""
+    if not states:
+        raise ValueError("name at least one state to wait for, such as 'FINISHED'")
     state: str | None = None
-    async for _ in _rounds(timeout, interval):
+
+    async def look() -> PipelineDescription | None:
+        nonlocal state
         answer = await client.describe_pipelines([pipeline_id])
         for pipeline in answer.pipeline_description_list:
             state = pipeline.state
             if state in states:
                 return pipeline
-    raise WaitTimeoutError(
-        f"pipeline {pipeline_id} is {state or 'in no state'} after {timeout:g} s, "
-        f"not {' or '.join(sorted(states))}"
-    )
+        return None
+
+    def seen() -> str:
+        return f"pipeline {pipeline_id} is {state or 'in no state'}, not {' or '.join(states)}"
+
+    return await _until(look, seen, timeout, interval)
 
 
 async def wait_until_deleted(
     client: DataPipelineClient, pipeline_id: str, timeout: float, interval: float
 ) -> None:
     """See ``DataPipelineClient.wait_until_pipeline_deleted``."""
-    async for _ in _rounds(timeout, interval):
+
+    async def look() -> bool | None:
         try:
             await client.describe_pipelines([pipeline_id])
         except (PipelineNotFoundException, PipelineDeletedException):
-            return
-    raise WaitTimeoutError(f"pipeline {pipeline_id} is still there after {timeout:g} s")
+            return True
+        return None
+
+    await _until(look, lambda: f"pipeline {pipeline_id} is still there", timeout, interval)
 
 
 async def wait_until_ended(
     client: DataPipelineClient, pipeline_id: str, timeout: float, interval: float
 ) -> tuple[PipelineObject, ...]:
     """See ``DataPipelineClient.wait_until_instances_ended``."""
-    open_ids: list[str] = []
-    async for _ in _rounds(timeout, interval):
+    ended: dict[str, PipelineObject] = {}
+    waiting: tuple[str, ...] = ()
+
+    async def look() -> tuple[PipelineObject, ...] | None:
+        nonlocal waiting
         ids = [one async for one in client.query_objects(pipeline_id, "INSTANCE")]
-        found = [one async for one in client.describe_objects(pipeline_id, ids)]
-        open_ids = [one.id for one in found if one.string("@status") not in ENDED]
-        if found and not open_ids:
-            return tuple(found)
-    raise WaitTimeoutError(
-        f"pipeline {pipeline_id} has {len(open_ids)} instances that have not ended "
-        f"after {timeout:g} s, such as {open_ids[0]}"
-        if open_ids
-        else f"pipeline {pipeline_id} has no instances after {timeout:g} s"
-    )
+        # An account may describe 25 objects twice a second: what has ended is not asked again.
+        waiting = tuple(one for one in ids if one not in ended)
+        async for instance in client.describe_objects(pipeline_id, waiting):
+            if instance.string("@status") in ENDED:
+                ended[instance.id] = instance
+        waiting = tuple(one for one in ids if one not in ended)
+        return None if waiting or not ids else tuple(ended[one] for one in ids)
+
+    def seen() -> str:
+        if not waiting:
+            return f"pipeline {pipeline_id} has no instances"
+        return (
+            f"pipeline {pipeline_id} has {len(waiting)} instances that have not ended, "
+            f"such as {waiting[0]}"
+        )
+
+    return await _until(look, seen, timeout, interval)
 
 
-async def _rounds(timeout: float, interval: float) -> AsyncIterator[None]:
-    """One round at once, then one per interval, the last one when the time is up."""
+async def _until(
+    look: Callable[[], Awaitable[FoundT | None]],
+    seen: Callable[[], str],
+    timeout: float,
+    interval: float,
+) -> FoundT:
+    """Look at once, then once per interval, and a last time when the time is up.
+
+    A look that fails in a way that may pass counts as one that found nothing.
+    """
     end = time.monotonic() + timeout
-    yield
-    while (left := end - time.monotonic()) > 0:
+    while True:
+        failure: DataPipelineError | None = None
+        try:
+            if (found := await look()) is not None:
+                return found
+        except DataPipelineError as error:
+            if not error.retryable:
+                raise
+            failure = error
+        left = end - time.monotonic()
+        if left <= 0:
+            raise WaitTimeoutError(f"{seen()}, after {timeout:g} s") from failure
         await asyncio.sleep(min(interval, left))
-        yield
