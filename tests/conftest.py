@@ -1,0 +1,31 @@
+"""What every test has: a machine without AWS settings of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(  # pyright: ignore[reportUnusedFunction]  # pytest finds it
+    monkeypatch: pytest.MonkeyPatch, empty_home: Path
+) -> None:
+    """Hide ``AWS_*``, ``~/.aws`` and proxies, or a developer's own region decides what passes."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "BOTO_")) or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(empty_home))
+    monkeypatch.setenv("USERPROFILE", str(empty_home))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(empty_home / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(empty_home / "credentials"))
+    # Who looks for credentials and finds none asks a link-local address in the end.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
