@@ -1,78 +1,104 @@
-"""What a contributor runs: ``nox`` before a commit, ``nox -s NAME`` for one thing."""
+"""What is checked, and how: ``nox`` before a commit, ``nox -s NAME`` for one session."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
 import nox
 
-nox.needs_version = ">=2025.5.1"
+nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
-# Every interpreter that is found; a machine with one of them is enough.
+nox.options.sessions = ["lint", "typing", "docs", "tests"]
+# One interpreter is enough. Those that are not there are skipped and never downloaded; the
+# workflow, which installs what it asks for, has --error-on-missing-interpreters.
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "typing", "tests-3.11"]
+nox.options.download_python = "never"
 
-PROJECT = nox.project.load_toml("pyproject.toml")
-PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-NEWEST_EVERYWHERE = PYTHONS[0]
+PROJECT = nox.project.load_toml()
+PYTHONS = nox.project.python_versions(PROJECT)
+
+# What a user of two strict type checkers has, and no more.
+USER_SETTINGS = {
+    "typeCheckingMode": "strict",
+    "enableTypeIgnoreComments": False,
+    "reportUnnecessaryTypeIgnoreComment": "error",
+}
 
 
 def group(name: str) -> list[str]:
-    return nox.project.dependency_groups(PROJECT, name)
+    """Give the requirements of a dependency group."""
+    return list(nox.project.dependency_groups(PROJECT, name))
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests, and require every branch of src to be run."""
+    """Run the tests on every Python that is found; all of them together reach every branch."""
     session.install("-e", ".", *group("test"))
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     if not session.posargs:
         session.run("coverage", "report")
 
 
-@nox.session(python=NEWEST_EVERYWHERE)
+# The oldest Python, for which the oldest versions of compiled packages have wheels.
+@nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml admits."""
     session.install("uv")
-    python = f"{session.virtualenv.location}/bin/python"
-    session.run(
-        "uv", "pip", "install", "--python", python, "--resolution", "lowest-direct",
-        "-e", ".", *group("test"),
+    session.run_install(
+        "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
+        "--resolution", "lowest-direct", "-e", ".", *group("test"),
     )  # fmt: skip
     session.run("pytest", *session.posargs)
 
 
-@nox.session(python=NEWEST_EVERYWHERE)
+@nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types of src, tests and stubs with two type checkers."""
+    """Check the types of src, tests and stubs with mypy and pyright, both strict."""
     session.install("-e", ".", *group("typing"))
     session.run("mypy", "src", "tests", "stubs")
     session.run("pyright")
 
 
-@nox.session(python=NEWEST_EVERYWHERE)
+@nox.session
 def typing_user(session: nox.Session) -> None:
-    """Check a user's file beside the built wheel alone: no stubs, no settings of ours."""
-    directory = session.create_tmp()
-    session.install("build", "mypy", "pyright[nodejs]")
-    session.run("python", "-m", "build", "--wheel", "--outdir", directory, silent=True)
-    session.run("python", "-m", "pip", "install", "--force-reinstall", "--no-index", "--no-deps",
-                "--find-links", directory, "aiodatapipeline", external=True)  # fmt: skip
+    """Check a user's files beside the built wheel: no stubs and no settings of ours."""
+    session.install("hatchling", "mypy", "pyright[nodejs]")
+    with tempfile.TemporaryDirectory() as directory:
+        session.run_install("hatchling", "build", "-t", "wheel", "-d", directory, silent=True)
+        session.install(*map(str, Path(directory).glob("*.whl")))
+        # Outside of the tree, where neither checker finds pyproject.toml.
+        app = Path(shutil.copytree("tests/typing", Path(directory, "app")))
+        Path(app, "pyrightconfig.json").write_text(json.dumps(USER_SETTINGS))
+        with session.chdir(app):
+            session.run("mypy", "--strict", ".")
+            session.run("pyright")
+            session.run("pyright", "--verifytypes", "aiodatapipeline", "--ignoreexternal")
 
 
-@nox.session(python=NEWEST_EVERYWHERE)
+@nox.session
 def stubs(session: nox.Session) -> None:
-    """Compare the stubs with what is installed."""
+    """Compare the stubs with what aiobotocore and botocore really have."""
     session.install("-e", ".", *group("typing"))
     session.run(
-        "python", "-m", "mypy.stubtest", "--ignore-missing-stub", "--ignore-positional-only",
-        "--mypy-config-file", "pyproject.toml", "aiobotocore", "botocore",
-        env={"MYPYPATH": "stubs"},
+        "stubtest", "--ignore-missing-stub", "--mypy-config-file", "pyproject.toml",
+        "aiobotocore", "botocore",
     )  # fmt: skip
 
 
-@nox.session(python=NEWEST_EVERYWHERE)
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format and the layers."""
+    """Check style, format and the layers of imports."""
     session.install("-e", ".", *group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a dead reference fails it."""
+    session.install("-e", ".", *group("docs"))
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "docs", "docs/_build/html")
