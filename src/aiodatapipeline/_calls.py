@@ -20,6 +20,7 @@ from aiodatapipeline.errors import (
     ResponseError,
     ResponseLostError,
     ServiceError,
+    ThrottlingException,
 )
 from aiodatapipeline.operations import (
     OPERATIONS,
@@ -101,12 +102,12 @@ def _left(options: CallOptions, started: float) -> float:
 def _wait(attempts: int, options: CallOptions) -> float:
     """Full jitter: anything up to 1 s, then 2, 4 and so on."""
     longest = MAX_BACKOFF if options.max_backoff is None else options.max_backoff
-    return random.uniform(0, min(2.0 ** (attempts - 1), longest))  # noqa: S311  # no secret
+    return random.uniform(0, min(2 ** (attempts - 1), longest))  # noqa: S311  # no secret
 
 
 def _may_have_been_applied(error: DataPipelineError) -> bool:
     if isinstance(error, ServiceError):
-        return error.status >= 500
+        return error.status >= 500 and not isinstance(error, ThrottlingException)
     return isinstance(error, ResponseLostError | ResponseError)
 
 
