@@ -1,14 +1,4 @@
-from collections.abc import Callable
-from typing import Any
+from botocore.client import ClientMeta
 
 class AioBaseClient:
-    @property
-    def meta(self) -> _ClientMeta: ...
-
-class _ClientMeta:
-    events: _Events
-    method_to_api_mapping: dict[str, str]
-
-class _Events:
-    def register(self, event_name: str, handler: Callable[..., Any]) -> None: ...
-    def unregister(self, event_name: str, *, unique_id: str) -> None: ...
+    meta: ClientMeta

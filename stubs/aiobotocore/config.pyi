@@ -3,6 +3,9 @@ from collections.abc import Mapping
 class AioConfig:
     def __init__(
         self,
+        connector_args: Mapping[str, object] | object | None = ...,
+        http_session_cls: type | object = ...,
+        warm_up_loader_caches: bool | object = ...,
         *,
         connect_timeout: float | None = ...,
         read_timeout: float | None = ...,
