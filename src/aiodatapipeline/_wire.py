@@ -138,7 +138,8 @@ class FrozenDict(dict[KeyT, ItemT]):
     # Whatever the arguments, the answer is no: narrower than dict on purpose.
     clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
-    def __hash__(self) -> int:  # type: ignore[override]  # dict says None; this one cannot change
+    # dict says None, since a dict can change.
+    def __hash__(self) -> int:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
