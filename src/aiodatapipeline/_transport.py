@@ -338,4 +338,6 @@ def _no_answer(
     refused = isinstance(error.__context__, ClientConnectorError)
     if refused or isinstance(error, _NOT_SENT) or not attempt.signed:
         return errors.RequestNotSentError(text, operation=operation)
+    if isinstance(error, exceptions.EndpointConnectionError):
+        text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
     return errors.ResponseLostError(text, operation=operation)
