@@ -67,7 +67,7 @@ def typing_user(session: nox.Session) -> None:
     """Check a user's files beside the built wheel: no stubs and no settings of ours."""
     session.install("hatchling", "mypy", "pyright[nodejs]")
     with tempfile.TemporaryDirectory() as directory:
-        session.run_install("hatchling", "build", "-t", "wheel", "-d", directory, silent=True)
+        session.run("hatchling", "build", "-t", "wheel", "-d", directory, silent=True)
         session.install(*map(str, Path(directory).glob("*.whl")))
         # Outside of the tree, where neither checker finds pyproject.toml.
         app = Path(shutil.copytree("tests/typing", Path(directory, "app")))

@@ -57,7 +57,14 @@ class DataPipelineError(Exception):
             lost. A TaskNotFoundException with it may be the echo of one's own success.
     """
 
+    message: str
+    code: str
+    operation: str
+    request_id: str
+    status: int
+    attempts: int
     retryable: bool = False
+    maybe_applied: bool
 
     def __init__(
         self,
