@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Self
 
+import pydantic
 from pydantic import AfterValidator, Strict, ValidationInfo, model_validator
 
 from aiodatapipeline._wire import (
@@ -53,6 +54,8 @@ __all__ = [
 # An id or key that starts so names a value that the service stores encrypted.
 _ENCRYPTED = "*"
 _MASK = "***"
+# Source: QueryObjects, API reference 2012-10-29.
+_MAX_SELECTORS = 10
 
 
 class TaskStatus(StrEnum):
@@ -277,7 +280,7 @@ class Selector(WireModel):
 class Query(WireModel):
     """Conditions that must all hold; at most ten."""
 
-    selectors: OptionalMany[Selector] = ()
+    selectors: Annotated[OptionalMany[Selector], pydantic.Field(max_length=_MAX_SELECTORS)] = ()
 
 
 class InstanceIdentity(WireModel):

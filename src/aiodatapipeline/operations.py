@@ -103,7 +103,6 @@ __all__ = [
 MAX_PIPELINE_IDS = 25
 MAX_OBJECT_IDS = 100
 MAX_TAGS = 10
-MAX_SELECTORS = 10
 
 
 @dataclass(frozen=True, slots=True)
