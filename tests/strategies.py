@@ -60,12 +60,25 @@ class OperationShape(TypedDict):
     errors: list[ShapeRef]
 
 
+class Paginator(TypedDict):
+    input_token: str
+    output_token: str
+    more_results: str
+    result_key: str
+    limit_key: NotRequired[str]
+
+
 class Service(TypedDict):
     operations: dict[str, OperationShape]
     shapes: dict[str, Shape]
 
 
-SERVICE = cast("Service", Loader().load_service_model("datapipeline", "service-2"))
+_LOADER = Loader()
+SERVICE = cast("Service", _LOADER.load_service_model("datapipeline", "service-2"))
+PAGINATORS = cast(
+    "dict[str, dict[str, Paginator]]",
+    _LOADER.load_service_model("datapipeline", "paginators-1"),
+)["pagination"]
 OPERATION_NAMES = sorted(SERVICE["operations"])
 
 # No task and no pipeline comes without them, so the models require them.
@@ -115,7 +128,7 @@ def structures(name: str) -> st.SearchStrategy[Wire]:
     shape = SERVICE["shapes"][name]
     assert shape["type"] == "structure"
     members = {member: _member(name, member) for member in shape["members"]}
-    required = {*shape.get("required", ()), *ALSO_REQUIRED.get(name, ())}
+    required = _required(name)
     needed = {member: values for member, values in members.items() if member in required}
     others = {member: values for member, values in members.items() if member not in required}
     if name == "Field":
@@ -147,6 +160,25 @@ def values(name: str, *, longest_list: int | None = None) -> st.SearchStrategy[o
     if shape["type"] == "string":
         return strings(name)
     return _PLAIN[shape["type"]]
+
+
+def smallest(name: str) -> object:
+    """The simplest value of a shape."""
+    shape = SERVICE["shapes"][name]
+    if shape["type"] == "structure":
+        needed = sorted(_required(name)) + ["stringValue"] * (name == "Field")
+        return {member: smallest(shape["members"][member]["shape"]) for member in needed}
+    if shape["type"] == "string":
+        return shape["enum"][0] if "enum" in shape else "x" * shape.get("min", 0)
+    empty: dict[str, object]
+    empty = {"list": [], "map": {}, "boolean": False, "integer": 0, "timestamp": 0}
+    return empty[shape["type"]]
+
+
+def _required(name: str) -> set[str]:
+    shape = SERVICE["shapes"][name]
+    assert shape["type"] == "structure"
+    return {*shape.get("required", ()), *ALSO_REQUIRED.get(name, ())}
 
 
 def _lists(items: st.SearchStrategy[object], longest: int | None) -> st.SearchStrategy[object]:
