@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
+from io import BytesIO
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -47,6 +48,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Service models never change while a process runs, and reading them takes a fifth of a
 # second: clients share them. By the value of AWS_DATA_PATH, which says where they are.
 _loaders: dict[object, Loader] = {}
+
+# aiohttp warns of more in one piece, since writing it could block the event loop.
+_LARGEST_PIECE = 2**20
 
 
 class _Attempt:
@@ -228,6 +232,8 @@ class _Signing:
             headers["X-Amz-Security-Token"] = signed["x-amz-security-token"] = credentials.token
         signed["x-amz-target"] = headers["X-Amz-Target"]
         headers["Authorization"] = self._key.authorization(path, signed, body)
+        if len(body) > _LARGEST_PIECE:
+            params["body"] = BytesIO(body)
         _attempt.get().signed = True
 
 
