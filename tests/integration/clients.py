@@ -39,7 +39,7 @@ def client_for(
     return DataPipelineClient(endpoint_url=url, options=options, **(given | settings))
 
 
-def raw_client(url: str) -> Any:
+def raw_client(url: str, aws_session_token: str | None = None) -> Any:
     """What aiobotocore itself makes of the same settings."""
     return AioSession().create_client(
         "datapipeline",
@@ -47,7 +47,9 @@ def raw_client(url: str) -> Any:
         endpoint_url=url,
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
+        verify=False,
         config=AioConfig(retries={"total_max_attempts": 1}),
+        aws_session_token=aws_session_token,
     )
 
 
