@@ -42,6 +42,8 @@ RequestT = TypeVar("RequestT")
 
 # Of DescribeObjects. Source: its page in the API reference; see operations.MAX_OBJECT_IDS.
 _IDS_PER_CALL = 25
+# Of QueryObjects, if no limit is set. Source: its page in the API reference.
+_IDS_PER_PAGE = 100
 
 
 class _Connection:
@@ -283,11 +285,12 @@ class DataPipelineClient:
 
         Source: ListPipelines, API reference 2012-10-29.
         """
+        request = _build(op.ListPipelinesRequest, marker=marker)
 
         async def fetch(
             _part: int, marker: str | None, _limit: int | None
         ) -> op.ListPipelinesResponse:
-            return await self.call(_build(op.ListPipelinesRequest, marker=marker), options=options)
+            return await self.call(request.model_copy(update={"marker": marker}), options=options)
 
         return Pager(fetch, lambda page: page.pipeline_id_list, marker=marker, max_items=max_items)
 
@@ -512,26 +515,29 @@ class DataPipelineClient:
 
         Source: DescribeObjects, API reference 2012-10-29.
         """
-        if isinstance(object_ids, str):
-            raise TypeError("object_ids is a collection of ids, not a text")
-        ids = tuple(object_ids)
+        # A text stays one, for the model to refuse.
+        ids = object_ids if isinstance(object_ids, str) else tuple(object_ids)
+        requests = [
+            _build(
+                op.DescribeObjectsRequest,
+                pipeline_id=pipeline_id,
+                object_ids=ids[start : start + _IDS_PER_CALL],
+                evaluate_expressions=evaluate_expressions,
+                marker=marker,
+            )
+            for start in range(0, len(ids) or 1, _IDS_PER_CALL)
+        ]
 
         async def fetch(
             part: int, marker: str | None, _limit: int | None
         ) -> op.DescribeObjectsResponse:
-            request = _build(
-                op.DescribeObjectsRequest,
-                pipeline_id=pipeline_id,
-                object_ids=ids[part * _IDS_PER_CALL : (part + 1) * _IDS_PER_CALL],
-                evaluate_expressions=evaluate_expressions,
-                marker=marker,
-            )
+            request = requests[part].model_copy(update={"marker": marker})
             return await self.call(request, options=options)
 
         return Pager(
             fetch,
             lambda page: page.pipeline_objects,
-            parts=-(-len(ids) // _IDS_PER_CALL),
+            parts=len(requests) if ids else 0,
             marker=marker,
             max_items=max_items,
         )
@@ -563,20 +569,23 @@ class DataPipelineClient:
 
         Source: QueryObjects, API reference 2012-10-29.
         """
+        request = _build(
+            op.QueryObjectsRequest,
+            pipeline_id=pipeline_id,
+            sphere=sphere,
+            query=query,
+            marker=marker,
+            limit=limit,
+        )
 
         async def fetch(
-            _part: int, marker: str | None, most: int | None
+            _part: int, marker: str | None, left: int | None
         ) -> op.QueryObjectsResponse:
-            sizes = [size for size in (limit, most) if size is not None]
-            request = _build(
-                op.QueryObjectsRequest,
-                pipeline_id=pipeline_id,
-                sphere=sphere,
-                query=query,
-                marker=marker,
-                limit=min(sizes, default=None),
-            )
-            return await self.call(request, options=options)
+            # A page need not bring more than is wanted; nobody knows if it may bring more
+            # than it does by default.
+            size = left if left is not None and left < (limit or _IDS_PER_PAGE) else limit
+            page = request.model_copy(update={"marker": marker, "limit": size})
+            return await self.call(page, options=options)
 
         return Pager(fetch, lambda page: page.ids, marker=marker, max_items=max_items)
 

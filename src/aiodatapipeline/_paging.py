@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
+from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar
 
 from aiodatapipeline.errors import ResponseError
@@ -51,18 +52,19 @@ class Pager(Generic[PageT, ItemT_co]):
         """
         if max_items is not None and max_items < 1:
             raise ValueError(f"max_items is 1 or more, not {max_items}")
-        if marker and parts != 1:
+        if marker and parts > 1:
             raise ValueError("a marker belongs to one call of at most 25 ids; these need more")
         self._fetch, self._items = fetch, items
-        self._parts, self._marker, self._max_items = parts, marker, max_items
-        self._resume_marker = marker
+        self._parts, self._marker, self._max_items = parts, marker or None, max_items
+        self._resume_marker: str | None = marker or ""
 
     @property
     def resume_marker(self) -> str | None:
-        """Where to go on later: pass it as ``marker``. None at the end.
+        """Where to go on later: pass it as ``marker``. None at the end, when nothing is left.
 
-        It moves when a page has been gone through. With ``max_items`` an iteration may end
-        within a page, whose first items then come again.
+        It moves when a page has been gone through: who stops within a page, by ``max_items``
+        or ``break``, gets the first items of that page again. Empty stands for the beginning,
+        where it stays until the end if there is more than one call's worth of ids.
         """
         return self._resume_marker
 
@@ -74,38 +76,48 @@ class Pager(Generic[PageT, ItemT_co]):
             raise ValueError(
                 "one call takes at most 25 ids; iterate with 'async for' to send several"
             )
-        return await self._fetch(0, self._marker, self._max_items)
+        page = await self._fetch(0, self._marker, self._max_items)
+        self._resume_marker = _next_marker(page)
+        return page
 
-    async def pages(self) -> AsyncIterator[PageT]:
-        """Give page after page.
+    async def pages(self) -> AsyncGenerator[PageT, None]:
+        """Give page after page, each whole: the last one may go beyond ``max_items``.
 
         Raises:
             ResponseError: A marker came twice: the pages lead in a circle.
         """
         left = self._max_items
+        self._resume_marker = self._marker or ""
         for part in range(self._parts):
-            marker = self._marker
-            seen = {marker}
+            marker, asked = self._marker, set[str | None]()
             while left is None or left > 0:
+                if marker in asked:
+                    raise ResponseError("a marker came twice: the pages lead in a circle")
+                asked.add(marker)
                 page = await self._fetch(part, marker, left)
                 yield page
                 if left is not None:
                     left -= len(self._items(page))
                 marker = _next_marker(page)
-                self._resume_marker = marker if self._parts == 1 else None
                 if marker is None:
                     break
-                if marker in seen:
-                    raise ResponseError("a marker came twice: the pages lead in a circle")
-                seen.add(marker)
+                if self._parts == 1:
+                    self._resume_marker = marker
+            else:  # as many as were wanted, and there are more
+                return
+        self._resume_marker = None
 
     async def __aiter__(self) -> AsyncIterator[ItemT_co]:
         left = self._max_items
-        async for page in self.pages():
-            for item in self._items(page)[:left]:
-                yield item
-            if left is not None:
-                left -= len(self._items(page))
+        async with aclosing(self.pages()) as pages:
+            async for page in pages:
+                items = self._items(page)
+                for item in items[:left]:
+                    yield item
+                if left is not None:
+                    left -= len(items)
+                    if left < 0:  # the rest of this page is still to come
+                        return
 
 
 def _next_marker(page: Page) -> str | None:
