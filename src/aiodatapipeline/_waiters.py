@@ -109,16 +109,18 @@ async def _until(
     A look that fails in a way that may pass counts as one that found nothing.
     """
     end = time.monotonic() + timeout
+    told = "no look succeeded"
     while True:
         failure: DataPipelineError | None = None
         try:
             if (found := await look()) is not None:
                 return found
+            told = seen()
         except DataPipelineError as error:
             if not error.retryable:
                 raise
             failure = error
         left = end - time.monotonic()
         if left <= 0:
-            raise WaitTimeoutError(f"{seen()}, after {timeout:g} s") from failure
+            raise WaitTimeoutError(f"{told}, after {timeout:g} s") from failure
         await asyncio.sleep(min(interval, left))
