@@ -22,6 +22,7 @@ from contextlib import AsyncExitStack, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
@@ -102,6 +103,7 @@ class AiobotocoreTransport:
             session = AioSession(profile=settings.profile_name)
             session.register_component("data_loader", _shared_loader(session))
         await asyncio.to_thread(_read_service_model, session)
+        _check_ca_bundle(settings.verify, session)
         signing = _Signing(await self._find_credentials(session))
         self.max_attempts = _whole_number(session.get_config_variable("max_attempts"))
         adaptive = session.get_config_variable("retry_mode") == "adaptive"
@@ -288,6 +290,16 @@ def _read_service_model(session: AioSession) -> None:
         loader.load_data(name)
     for name in ("service-2", "endpoint-rule-set-1"):
         loader.load_service_model(_SERVICE, name)
+
+
+def _check_ca_bundle(verify: bool | str | None, session: AioSession) -> None:
+    # aiobotocore opens it for the first call, and then does not say which file is missing.
+    bundle = session.get_config_variable("ca_bundle") if verify is None else verify
+    if isinstance(bundle, str) and not Path(bundle).is_file():
+        raise errors.ConfigurationError(
+            f"no file of CA certificates at {bundle!r}: mend verify, AWS_CA_BUNDLE or the "
+            "profile's ca_bundle"
+        )
 
 
 def _whole_number(value: object) -> int | None:
