@@ -116,6 +116,7 @@ class Server:
         self.connections = 0
         """How many there were."""
         self.open_connections = 0
+        self.port = 0
         self._script = iter(script)
         self._handler = handler or self._next_of_script
         self._reset_at_once = reset_at_once
@@ -127,6 +128,7 @@ class Server:
         self._server = await asyncio.start_server(
             self._serve, "127.0.0.1", 0, ssl=self._tls, backlog=500
         )
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
@@ -140,10 +142,6 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
-
-    @property
-    def port(self) -> int:
-        return cast("int", self._server.sockets[0].getsockname()[1])
 
     @property
     def url(self) -> str:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
-import trustme
 from botocore.exceptions import ClientError
 
 from aiodatapipeline import (
@@ -45,7 +44,6 @@ from tests.integration.server import (
     http,
     refusal,
     refusing_port,
-    tls_of,
 )
 
 REQUEST_ID = "0d3cfa94-5a4b-11ee-8c99-0242ac120002"
@@ -290,19 +288,6 @@ async def held_server() -> AsyncGenerator[tuple[Server, asyncio.Event]]:
 
     async with Server(handler=handler) as server:
         yield server, release
-
-
-async def test_a_server_whose_certificate_nobody_signed_gets_no_request() -> None:
-    async with (
-        Server(tls=tls_of(trustme.CA())) as server,
-        client_for(server.url, verify=None) as client,
-    ):
-        with pytest.raises(RequestNotSentError) as caught:
-            await client.with_options(max_attempts=1).call(FINISHED)
-
-    assert "certificate" in caught.value.message.lower()
-    assert not caught.value.maybe_applied
-    assert not server.received
 
 
 # -- answers that are none --------------------------------------------------------------------
