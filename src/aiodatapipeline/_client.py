@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 RequestT = TypeVar("RequestT")
 
-# Of DescribeObjects. Source: its page in the API reference; see operations.MAX_OBJECT_IDS.
+# Of DescribeObjects. Source: its page in the API reference; see also operations.py.
 _IDS_PER_CALL = 25
 # Of QueryObjects, if no limit is set. Source: its page in the API reference.
 _IDS_PER_PAGE = 100

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "BY_CODE",
     "AccessDeniedException",
     "ClientClosedError",
     "ConfigurationError",

@@ -100,9 +100,9 @@ __all__ = [
 # DescribePipelines and DescribeObjects take 25 ids, says the API reference. The service has
 # been seen to take 100 for DescribeObjects (the AWS CLI sends so many); the model takes the
 # larger and the client's own method sends the smaller.
-MAX_PIPELINE_IDS = 25
-MAX_OBJECT_IDS = 100
-MAX_TAGS = 10
+_MAX_PIPELINE_IDS = 25
+_MAX_OBJECT_IDS = 100
+_MAX_TAGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class AddTagsRequest(Request[AddTagsResponse]):
     operation = "AddTags"
 
     pipeline_id: Id
-    tags: Annotated[Many[Tag], Field(max_length=MAX_TAGS)]
+    tags: Annotated[Many[Tag], Field(max_length=_MAX_TAGS)]
 
 
 class CreatePipelineResponse(Response):
@@ -199,7 +199,7 @@ class CreatePipelineRequest(Request[CreatePipelineResponse]):
     unique_id: Id
     """With the same name, asking twice gives the first pipeline again."""
     description: String | None = None
-    tags: Annotated[OptionalMany[Tag], Field(max_length=MAX_TAGS)] = ()
+    tags: Annotated[OptionalMany[Tag], Field(max_length=_MAX_TAGS)] = ()
 
 
 class DeactivatePipelineResponse(Response):
@@ -242,7 +242,7 @@ class DescribeObjectsRequest(Request[DescribeObjectsResponse]):
     operation = "DescribeObjects"
 
     pipeline_id: Id
-    object_ids: Annotated[Many[Id], Field(max_length=MAX_OBJECT_IDS)]
+    object_ids: Annotated[Many[Id], Field(max_length=_MAX_OBJECT_IDS)]
     evaluate_expressions: bool | None = None
     marker: String | None = None
 
@@ -258,7 +258,7 @@ class DescribePipelinesRequest(Request[DescribePipelinesResponse]):
 
     operation = "DescribePipelines"
 
-    pipeline_ids: Annotated[Many[Id], Field(max_length=MAX_PIPELINE_IDS)]
+    pipeline_ids: Annotated[Many[Id], Field(max_length=_MAX_PIPELINE_IDS)]
 
 
 class EvaluateExpressionResponse(Response):
