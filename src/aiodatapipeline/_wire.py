@@ -8,10 +8,11 @@ member at AWS breaks nobody.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -29,6 +30,7 @@ ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
 
 _FROM_WIRE = {"from_wire": True}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WireModel(BaseModel):
@@ -107,7 +109,8 @@ def _read_timestamp(value: object) -> object:
 
 
 def _write_timestamp(value: datetime) -> int:
-    return int(value.timestamp())
+    # datetime.timestamp() is a float, which rounds; and int() would round up before 1970.
+    return (value - _EPOCH) // timedelta(seconds=1)
 
 
 # Seconds since the epoch on the wire; a fraction is dropped there, as botocore does.
@@ -116,16 +119,6 @@ Timestamp = Annotated[
     BeforeValidator(_read_timestamp),
     PlainSerializer(_write_timestamp, return_type=int),
 ]
-
-
-def _empty_for_null(value: object) -> object:
-    return () if value is None else value
-
-
-# The wire brings lists; the elements stay strict.
-Many = Annotated[tuple[ItemT, ...], Strict(strict=False)]
-# A list that may be left out. The wire may bring null for it.
-OptionalMany = Annotated[tuple[ItemT, ...], Strict(strict=False), BeforeValidator(_empty_for_null)]
 
 
 class FrozenDict(dict[KeyT, ItemT]):
@@ -144,6 +137,25 @@ class FrozenDict(dict[KeyT, ItemT]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
+
+
+def _no_items_for_null(value: object) -> object:
+    return () if value is None else value
+
+
+def _no_keys_for_null(value: object) -> object:
+    return {} if value is None else value
+
+
+# The wire brings lists; the elements stay strict.
+Many = Annotated[tuple[ItemT, ...], Strict(strict=False)]
+# What may be left out. The wire may bring null for it.
+OptionalMany = Annotated[
+    tuple[ItemT, ...], Strict(strict=False), BeforeValidator(_no_items_for_null)
+]
+OptionalMap = Annotated[
+    Mapping[str, ItemT], AfterValidator(FrozenDict), BeforeValidator(_no_keys_for_null)
+]
 
 
 def as_tuple(items: Iterable[object] | None) -> object:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 
 import pydantic
-from pydantic import AfterValidator, Strict, ValidationInfo, model_validator
+from pydantic import Strict, ValidationInfo, model_validator
 
 from aiodatapipeline._wire import (
     FrozenDict,
@@ -20,6 +20,7 @@ from aiodatapipeline._wire import (
     Many,
     Name,
     OptionalMany,
+    OptionalMap,
     String,
     TagKey,
     TagValue,
@@ -72,7 +73,7 @@ class OperatorType(StrEnum):
 
     EQ = "EQ"
     REF_EQ = "REF_EQ"
-    """For reference fields: parent, @componentParent, @instanceParent."""
+    """Of the reference fields parent, @componentParent and @instanceParent."""
     LE = "LE"
     GE = "GE"
     BETWEEN = "BETWEEN"
@@ -202,7 +203,7 @@ class TaskObject(WireModel):
     pipeline_id: Id
     attempt_id: Id
     """The readable name: an instance's id and the number of the attempt."""
-    objects: Annotated[Mapping[str, PipelineObject], AfterValidator(FrozenDict)] = FrozenDict()
+    objects: OptionalMap[PipelineObject] = FrozenDict()
     """By id. A reference may lead to an object that is not among them."""
 
     @property
