@@ -8,6 +8,7 @@ components, which are public; nothing of it is patched, so whatever else hangs o
 
 - Parameter validation is off: our models have done it.
 - Retries are off: ``_calls`` repeats, because only it knows what may be repeated.
+- Handlers that botocore runs for every service, and that do nothing for this one, are taken off.
 - The user agent is built once per client, and requests are signed by ``_sigv4``.
 - The raw answer is taken out before botocore parses it. botocore reads a proxy's page as an
   empty answer, and it writes bodies, encrypted values included, into its debug log.
@@ -31,6 +32,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from aiohttp import ClientConnectorError
 from botocore import UNSIGNED, exceptions
+from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 from botocore.utils import normalize_url_path
 
@@ -49,6 +51,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Service models never change while a process runs, and reading them takes a fifth of a
 # second: clients share them. By the value of AWS_DATA_PATH, which says where they are.
 _loaders: dict[object, Loader] = {}
+
+# botocore's own handlers that every call would run for nothing, for 5 % of its CPU.
+_IDLE_HANDLERS = {
+    "add_retry_headers",  # would say attempt 1 of 1, since botocore does not repeat here
+    "generate_idempotent_uuid",  # for idempotency tokens, which this service does not have
+    "inject_api_version_header_if_needed",  # for endpoint discovery, neither
+}
 
 # aiohttp warns of more in one piece, since writing it could block the event loop.
 _LARGEST_PIECE = 2**20
@@ -121,9 +130,10 @@ class AiobotocoreTransport:
                     read_timeout=None,  # send() has the time for each attempt
                     max_pool_connections=0,  # no limit: send() has the slots
                     parameter_validation=False,
-                    # Adaptive mode also slows down what is sent, which is worth keeping.
+                    # Adaptive mode also slows down what is sent, which is worth keeping. Of the
+                    # others, which do nothing here, legacy has the least to take off.
                     retries={
-                        "mode": "adaptive" if adaptive else "standard",
+                        "mode": "adaptive" if adaptive else "legacy",
                         "total_max_attempts": 1,
                     },
                     user_agent=f"aiodatapipeline/{__version__} {session.user_agent()}",
@@ -136,6 +146,9 @@ class AiobotocoreTransport:
             ("before-parse", _take_reply),
         ):
             client.meta.events.register(f"{event}.{_EVENTS}", handler)
+        for event, handler, *_ in BUILTIN_HANDLERS:
+            if getattr(handler, "__name__", "") in _IDLE_HANDLERS:
+                client.meta.events.unregister(event, handler)
         if not adaptive:
             # It is there to say that the first attempt was the last, for 2 % of a call's CPU.
             client.meta.events.unregister(
@@ -271,6 +284,7 @@ def _take_reply(response_dict: dict[str, Any], **_: object) -> None:
     _attempt.get().reply = Reply(status, body, headers)
     # What is left for botocore's own parser: nothing of a good answer, and of a bad one what
     # makes its ClientError, in a form that it cannot stumble over.
+    response_dict["headers"] = headers  # a dict is faster than what it was made of
     response_dict["body"] = b"{}"
     if status >= 300:
         response_dict["body"] = error_body(*(read_error(body, headers) or (str(status), "")))
@@ -286,7 +300,7 @@ def _shared_loader(session: AioSession) -> Loader:
 def _read_service_model(session: AioSession) -> None:
     # create_client() reads these files too, on the event loop, unless they were read before.
     loader = cast("Loader", session.get_component("data_loader"))
-    for name in ("endpoints", "partitions"):
+    for name in ("_retry", "endpoints", "partitions"):
         loader.load_data(name)
     for name in ("service-2", "endpoint-rule-set-1"):
         loader.load_service_model(_SERVICE, name)

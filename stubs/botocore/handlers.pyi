@@ -1,0 +1,3 @@
+from typing import Any
+
+BUILTIN_HANDLERS: list[tuple[Any, ...]]
