@@ -31,23 +31,26 @@ class Failure:
 
 def describe(exception: BaseException) -> Failure:
     """Put an exception into words, whatever its methods do when they are asked."""
-    error_id = clean(_try(lambda: type(exception).__name__, "Exception"))[:MAX_ERROR_ID]
+    # Cleaning takes long and makes no text shorter: what is cut anyway is cut before, too.
+    name = _try(lambda: type(exception).__name__, "")
+    error_id = clean(name[:MAX_ERROR_ID])[:MAX_ERROR_ID]
     if error_id.startswith(RESERVED_ERROR_ID):
         error_id = _OURS + error_id[len(RESERVED_ERROR_ID) :]
     message = _try(lambda: str(exception), "(the exception could not be printed)")
+    stack_trace = cut_middle(_stack_trace(exception), 2 * MAX_STACK_TRACE, MAX_STACK_TRACE)
     return Failure(
         error_id=error_id or "Exception",
-        # A character has a byte at least: the first cut spares cleaning what goes anyway.
         message=cut_bytes(clean(message[:MAX_MESSAGE_BYTES]), MAX_MESSAGE_BYTES),
-        stack_trace=cut_middle(clean(_stack_trace(exception)), MAX_STACK_TRACE, _STACK_TRACE_HEAD),
+        stack_trace=cut_middle(clean(stack_trace), MAX_STACK_TRACE, _STACK_TRACE_HEAD),
     )
 
 
 def _stack_trace(exception: BaseException) -> str:
-    whole = _try(lambda: "".join(traceback.format_exception(exception)), "")
-    # Printing asks the exception, and its causes, for more than where it happened.
-    return whole or _try(
-        lambda: "".join(traceback.format_tb(exception.__traceback__)), "(no stack trace)"
+    return (
+        _try(lambda: "".join(traceback.format_exception(exception)), "")
+        # Printing asks the exception, and its causes, for more than where it happened.
+        or _try(lambda: "".join(traceback.format_tb(exception.__traceback__)), "")
+        or "(no stack trace)"
     )
 
 
