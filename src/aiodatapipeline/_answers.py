@@ -107,6 +107,8 @@ def _json_object(body: bytes) -> dict[str, object] | None:
 def _glimpse(reply: Reply) -> str:
     if not reply.body:
         return "an empty body"
-    if not (kind := reply.headers.get("content-type", "")).startswith("text/"):
+    kind = reply.headers.get("content-type", "")
+    # Half of an answer may come under any name, with encrypted values in it.
+    if reply.body.lstrip().startswith((b"{", b"[")) or not kind.startswith("text/"):
         return f"{len(reply.body)} bytes" + (f" of {kind}" if kind else "")
     return repr(reply.body[:_SHOWN].decode(errors="replace"))

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlsplit
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
-from aiohttp import ClientConnectorError
+from aiohttp import ClientConnectorError, ClientResponseError
 from botocore import UNSIGNED, exceptions
 from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
@@ -372,4 +372,6 @@ def _no_answer(
         return errors.RequestNotSentError(text, operation=operation)
     if isinstance(error, exceptions.EndpointConnectionError):
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
+    if isinstance(error.__context__, ClientResponseError):
+        text = "what came is not HTTP"  # aiohttp shows it, encrypted values and all
     return errors.ResponseLostError(text, operation=operation)
