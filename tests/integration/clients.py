@@ -1,15 +1,16 @@
-"""Clients of the scripted server, and an event loop whose time can be skipped."""
+"""Clients of the scripted server, what to ask, and an event loop whose time can be skipped."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from aiodatapipeline import CallOptions, DataPipelineClient
+from tests.strategies import SERVICE, Wire, smallest
 
 ResultT = TypeVar("ResultT")
 
@@ -51,6 +52,17 @@ def raw_client(url: str, aws_session_token: str | None = None) -> Any:
         config=AioConfig(retries={"total_max_attempts": 1}),
         aws_session_token=aws_session_token,
     )
+
+
+def smallest_input(operation: str) -> Wire:
+    """The least that an operation can be asked."""
+    return cast("Wire", smallest(SERVICE["operations"][operation]["input"]["shape"]))
+
+
+def smallest_output(operation: str) -> Wire:
+    """The least that an operation can answer."""
+    output = SERVICE["operations"][operation].get("output")
+    return cast("Wire", smallest(output["shape"])) if output else {}
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):

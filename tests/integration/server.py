@@ -72,14 +72,14 @@ Handler = Callable[[Received], Awaitable[Answer]]
 
 
 def http(
-    body: bytes | Mapping[str, object] = b"{}",
+    body: bytes | Mapping[str, object] | list[object] = b"{}",
     status: int = 200,
     *,
     headers: Mapping[str, str] | None = None,
     content_length: int | None = None,
     then: Then = Then.KEEP,
 ) -> Answer:
-    """An answer in HTTP. A mapping becomes JSON; ``content_length`` may lie."""
+    """An answer in HTTP. What is not bytes becomes JSON; ``content_length`` may lie."""
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
     head = {

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import pytest
 from hypothesis import given, settings
 
 from aiodatapipeline import Response
 from aiodatapipeline.operations import OPERATIONS
-from tests.integration.clients import client_for, raw_client
+from tests.integration.clients import client_for, raw_client, smallest_input, smallest_output
 from tests.integration.server import Answer, Received, Server, http
-from tests.strategies import OPERATION_NAMES, SERVICE, Wire, inputs, outputs, smallest
+from tests.strategies import OPERATION_NAMES, Wire, inputs, outputs
 
 EXAMPLES = settings(max_examples=20, deadline=None)  # a real socket takes what it takes
 
@@ -85,15 +85,6 @@ class Both:
             _, raw = self.ask_raw(operation, ours.members)
             if ours.headers["x-amz-date"] == raw.headers["x-amz-date"]:
                 return ours, raw
-
-
-def smallest_input(operation: str) -> Wire:
-    return cast("Wire", smallest(SERVICE["operations"][operation]["input"]["shape"]))
-
-
-def smallest_output(operation: str) -> Wire:
-    output = SERVICE["operations"][operation].get("output")
-    return cast("Wire", smallest(output["shape"])) if output else {}
 
 
 def assert_alike(ours: Received, raw: Received) -> None:
