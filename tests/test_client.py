@@ -7,7 +7,8 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from aiodatapipeline import (
     AddTagsRequest,
     CallOptions,
     ClientClosedError,
+    ConfigurationError,
     CreatePipelineRequest,
     DataPipelineClient,
     DeactivatePipelineRequest,
@@ -72,6 +74,12 @@ YES = answer(
         "terminate": False,
     }
 )
+
+KEYS: dict[str, Any] = {
+    "region_name": "us-east-1",
+    "aws_access_key_id": "an id",
+    "aws_secret_access_key": "a key",
+}
 
 OBJECTS = (PipelineObject.of("Default", {"workerGroup": "a group"}),)
 PARAMETERS = (
@@ -345,15 +353,16 @@ async def test_a_copy_has_options_of_its_own_and_the_same_connection() -> None:
 
 async def test_options_add_up_from_client_over_copy_to_call() -> None:
     transport = FakeTransport(then=refusal("ThrottlingException"))
-    client = DataPipelineClient(transport=transport, options=CallOptions(max_backoff=0, timeout=5))
-    copy = client.with_options(max_attempts=2, timeout=4)
+    options = CallOptions(max_backoff=0, timeout=5, max_attempts=7)
 
-    async with client:
-        with pytest.raises(ThrottlingException) as caught:
+    async with DataPipelineClient(transport=transport, options=options) as client:
+        copy = client.with_options(max_attempts=2)
+        with pytest.raises(ThrottlingException):
+            await copy.delete_pipeline("df-1")
+        with pytest.raises(ThrottlingException):
             await copy.delete_pipeline("df-1", options=CallOptions(timeout=3))
 
-    assert [sent.timeout for sent in transport.sent] == [3, 3]
-    assert caught.value.attempts == 2
+    assert [sent.timeout for sent in transport.sent] == [5, 5, 3, 3]
 
 
 async def test_one_call_can_do_without_the_clients_deadline() -> None:
@@ -461,28 +470,62 @@ async def test_a_client_that_could_not_be_opened_is_closed_and_can_be_opened_lat
     await client.aclose()
 
 
+class CountingSession:
+    """An aiobotocore session that counts the clients it made and those that were closed."""
+
+    def __init__(self, breaks: bool = False) -> None:
+        from aiobotocore.session import AioSession  # noqa: PLC0415  # half a second
+
+        self._session = AioSession()
+        self._breaks = breaks
+        self.made = self.closed = 0
+
+    @asynccontextmanager
+    async def create_client(self, *args: Any, **settings: Any) -> AsyncGenerator[Any, None]:
+        self.made += 1
+        async with self._session.create_client(*args, **settings) as client:
+            yield None if self._breaks else client
+        self.closed += 1
+
+    def get_component(self, name: str) -> object:
+        return self._session.get_component(name)
+
+    def get_config_variable(self, logical_name: str) -> object:
+        return self._session.get_config_variable(logical_name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
 async def test_all_who_open_a_client_at_once_share_one_connection() -> None:
-    from aiobotocore.session import AioSession  # noqa: PLC0415  # half a second, for this test
-
-    class Counting(AioSession):
-        made = 0
-
-        def create_client(self, *args: Any, **kwargs: Any) -> Any:
-            self.made += 1
-            return super().create_client(*args, **kwargs)
-
-    session = Counting()
-    client = DataPipelineClient(
-        region_name="us-east-1",
-        aws_access_key_id="an id",
-        aws_secret_access_key="a key",
-        session=session,
-    )
+    session = CountingSession()
+    client = DataPipelineClient(**KEYS, session=session)
 
     await asyncio.gather(*(client.open() for _ in range(5)))
-
-    assert session.made == 1
     await client.aclose()
+
+    assert (session.made, session.closed) == (1, 1)
+
+
+async def test_whoever_opens_a_client_again_gets_another_connection() -> None:
+    session = CountingSession()
+    client = DataPipelineClient(**KEYS, session=session)
+
+    for _ in range(2):
+        async with client:
+            pass
+
+    assert (session.made, session.closed) == (2, 2)
+
+
+async def test_nothing_is_left_of_an_attempt_to_open_a_client() -> None:
+    session = CountingSession(breaks=True)
+    client = DataPipelineClient(**KEYS, session=session)
+
+    with pytest.raises(ConfigurationError):
+        await client.open()
+
+    assert (session.made, session.closed) == (1, 1)
 
 
 # -- contradictions -----------------------------------------------------------------------

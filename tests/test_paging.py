@@ -519,6 +519,17 @@ async def test_more_than_25_objects_are_asked_for_from_the_beginning_again_until
     assert pager.resume_marker == resume_marker
 
 
+async def test_a_marker_of_some_of_more_than_25_objects_is_no_place_to_go_on() -> None:
+    transport = pages(Page("ab", "m1"))
+    ids = [f"object {number}" for number in range(26)]
+
+    async with DataPipelineClient(transport=transport) as client:
+        pager = client.describe_objects("df-1", ids, max_items=2)
+        await gather(pager)
+
+    assert pager.resume_marker == ""
+
+
 async def test_more_than_25_objects_are_no_single_page() -> None:
     transport = FakeTransport()
     ids = [f"object {number}" for number in range(26)]
