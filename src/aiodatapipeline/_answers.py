@@ -8,7 +8,6 @@ a namespace in front and a ``:uri`` behind, the ``x-amzn-errortype`` header, ``m
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from typing import cast
@@ -21,8 +20,6 @@ from aiodatapipeline.operations import ResponseT
 
 # How much of a body that is no answer is worth showing: the title of a proxy's page.
 _SHOWN = 200
-# A namespace and ``#``, the code, and a ``:uri``, which may have a ``#`` of its own.
-_CODE = re.compile(r"\s*(?:[^#:]*#)?\s*([^#:\s]+)")
 
 
 def read_response(model: type[ResponseT], operation: str, reply: Reply) -> ResponseT:
@@ -58,12 +55,15 @@ def request_id(reply: Reply) -> str:
 def read_error(body: bytes, headers: Mapping[str, str]) -> tuple[str, str] | None:
     """Find the code and the message in an error's reply; None if it is not the service's."""
     members = _json_object(body) or {}
-    code = headers.get("x-amzn-errortype") or members.get("__type") or members.get("code")
-    found = _CODE.match(code) if isinstance(code, str) else None
-    if found is None:
+    written = headers.get("x-amzn-errortype") or members.get("__type") or members.get("code")
+    if not isinstance(written, str):
+        return None
+    # A namespace and ``#``, the code, and a ``:uri``, which may have a ``#`` of its own.
+    code = written.partition(":")[0].rpartition("#")[2].strip()
+    if not code:
         return None
     message = members.get("message") or members.get("Message")
-    return found[1], message if isinstance(message, str) else ""
+    return code, message if isinstance(message, str) else ""
 
 
 def error_body(code: str, message: str) -> bytes:

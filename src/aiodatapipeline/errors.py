@@ -102,8 +102,10 @@ class ServiceError(DataPipelineError):
     """The service answered, and the answer was no. Codes without a class stay this one."""
 
     def __str__(self) -> str:
-        tail = f" (request {self.request_id})" if self.request_id else ""
-        return f"{self.operation} failed: {self.message or 'no message'} [{self.code}]{tail}"
+        operation = f"{self.operation} failed: " if self.operation else ""
+        code = f" [{self.code}]" if self.code else ""
+        request = f" (request {self.request_id})" if self.request_id else ""
+        return f"{operation}{self.message or 'no message'}{code}{request}"
 
     @classmethod
     def from_code(
