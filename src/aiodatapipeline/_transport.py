@@ -228,8 +228,6 @@ class _Signing:
         body = params["body"] = _Unprinted(params["body"])
         found = context.get("signing", {})
         region = found.get("region") or context["client_region"]
-        if region is None:
-            raise errors.MissingRegionError(_NO_REGION)
         service = found.get("signing_name") or _SERVICE
         credentials = await self._credentials.get_frozen_credentials()
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
