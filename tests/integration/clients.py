@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.loaders import Loader
 
 from aiodatapipeline import CallOptions, DataPipelineClient
 from tests.strategies import SERVICE, Wire, smallest
@@ -16,6 +17,8 @@ ResultT = TypeVar("ResultT")
 
 ACCESS_KEY, SECRET_KEY = "AKIDEXAMPLE", "wJalrXUtnFEMI"
 REGION = "us-east-1"
+
+_LOADER = Loader()  # reads each service model once
 
 
 def client_for(
@@ -42,7 +45,9 @@ def client_for(
 
 def raw_client(url: str, aws_session_token: str | None = None) -> Any:
     """What aiobotocore itself makes of the same settings."""
-    return AioSession().create_client(
+    session = AioSession()
+    session.register_component("data_loader", _LOADER)
+    return session.create_client(
         "datapipeline",
         region_name=REGION,
         endpoint_url=url,

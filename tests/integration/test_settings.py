@@ -152,17 +152,33 @@ async def test_a_profile_can_hold_everything(
     assert received.credential[2:4] == ["ap-southeast-2", "datapipeline"]
 
 
-async def test_the_endpoint_follows_from_the_region(set_env: SetEnv) -> None:
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({}, "datapipeline.eu-west-1.amazonaws.com"),
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "datapipeline-fips.eu-west-1.amazonaws.com"),
+        (
+            {
+                "AWS_ENDPOINT_URL_DATA_PIPELINE": "http://127.0.0.1:1",
+                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+            },
+            "datapipeline.eu-west-1.amazonaws.com",
+        ),
+    ],
+    ids=["region", "fips", "ignored"],
+)
+async def test_the_endpoint_follows_from_the_region(
+    variables: Mapping[str, str], host: str, set_env: SetEnv
+) -> None:
     # Without an endpoint_url the service is in the internet, and a proxy can tell where.
     async with Server(handler=always(http(b"", 502))) as proxy:
-        set_env({**ALL_VARIABLES, "HTTPS_PROXY": proxy.url})
+        set_env({**ALL_VARIABLES, **variables, "HTTPS_PROXY": proxy.url})
 
         with pytest.raises(RequestNotSentError):
             await ask(proxy, region_name="eu-west-1")
 
-    assert [(each.method, each.url) for each in proxy.received] == [
-        ("CONNECT", "datapipeline.eu-west-1.amazonaws.com:443")
-    ] * 3
+    asked_for = [(each.method, each.url) for each in proxy.received]
+    assert asked_for == [("CONNECT", f"{host}:443")] * 3
 
 
 async def test_a_proxy_carries_the_requests(set_env: SetEnv) -> None:
