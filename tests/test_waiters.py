@@ -165,6 +165,16 @@ def test_a_failure_before_the_last_look_is_past() -> None:
     assert caught.value.__cause__ is None
 
 
+def test_a_look_that_hangs_is_given_up_an_interval_after_the_time_is_up() -> None:
+    transport, clock = FakeTransport(then=pipeline("RUNNING"), takes=50), Clock()
+
+    with pytest.raises(WaitTimeoutError, match="no look succeeded, after 30 s") as caught:
+        wait(transport, finished(timeout=30), clock)
+
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    assert clock.now == 40
+
+
 def test_waits_are_cancelled_at_once() -> None:
     clock, transport = Clock(), FakeTransport(then=pipeline("SCHEDULED"))
 

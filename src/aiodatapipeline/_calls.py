@@ -108,7 +108,7 @@ def _wait(attempts: int, options: CallOptions) -> float:
 def _may_have_been_applied(error: DataPipelineError) -> bool:
     if isinstance(error, ServiceError):
         return error.status >= 500 and not isinstance(error, ThrottlingException)
-    return isinstance(error, ResponseLostError | ResponseError)
+    return error.maybe_applied or isinstance(error, ResponseLostError | ResponseError)
 
 
 def _may_be_repeated(request: Request[ResponseT], error: DataPipelineError) -> bool:

@@ -784,7 +784,7 @@ class DataPipelineClient:
         Args:
             pipeline_id: The pipeline.
             states: Any of them will do: PENDING, SCHEDULED, INACTIVE, FINISHED, ...
-            timeout: Seconds until it is given up.
+            timeout: Seconds until it is given up, and one interval more for the last look.
             interval: Seconds between looks; the account may look once a second.
 
         Raises:
@@ -804,7 +804,7 @@ class DataPipelineClient:
 
         Args:
             pipeline_id: The pipeline.
-            timeout: Seconds until it is given up.
+            timeout: Seconds until it is given up, and one interval more for the last look.
             interval: Seconds between looks; the account may look once a second.
 
         Raises:
@@ -823,7 +823,7 @@ class DataPipelineClient:
 
         Args:
             pipeline_id: The pipeline.
-            timeout: Seconds until it is given up.
+            timeout: Seconds until it is given up, and one interval more for the last look.
             interval: Seconds between looks; the account may look twice a second.
 
         Returns:

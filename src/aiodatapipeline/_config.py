@@ -34,8 +34,8 @@ class CallOptions:
     """Seconds for each attempt of PollForTask; 100 by default. The service may hold a poll for
     90, so set it below that only for a service which is known to hold polls for less."""
     deadline: float | None = None
-    """Seconds for all attempts and the waits between them; none by default. A poll under way is
-    not cut short by it, for the same reason."""
+    """Seconds for all attempts and the waits between them; none by default, and infinity lifts
+    the client's own. A poll under way is not cut short by it, for the same reason."""
     max_backoff: float | None = None
     """Seconds; no wait between attempts is longer than this, 20 by default."""
     max_attempts: int | None = None
@@ -48,7 +48,7 @@ class CallOptions:
                 raise ValueError(f"{name} is a number of seconds above 0, not {seconds!r}")
         if self.max_backoff is not None and not self.max_backoff >= 0:
             raise ValueError(f"max_backoff is 0 seconds or more, not {self.max_backoff!r}")
-        if self.max_attempts is not None and self.max_attempts < 1:
+        if self.max_attempts is not None and not self.max_attempts >= 1:
             raise ValueError(f"max_attempts is 1 or more, not {self.max_attempts!r}")
 
     def override(self, other: CallOptions | None) -> Self:

@@ -112,7 +112,7 @@ class AiobotocoreTransport:
             session = AioSession(profile=settings.profile_name)
             session.register_component("data_loader", _shared_loader(session))
         await asyncio.to_thread(_read_service_model, session)
-        _check_ca_bundle(settings.verify, session)
+        _check_ca_bundle(settings, session)
         signing = _Signing(await self._find_credentials(session))
         self.max_attempts = _whole_number(session.get_config_variable("max_attempts"))
         adaptive = session.get_config_variable("retry_mode") == "adaptive"
@@ -197,7 +197,7 @@ class AiobotocoreTransport:
                     attempt.reply.status, attempt.reply.body, attempt.reply.headers, cause=error
                 )
             if not self._methods:
-                raise _closed() from error
+                raise _closed(maybe_applied=attempt.signed) from error
             raise _translate(error, operation, attempt) from error
         finally:
             _attempt.reset(token)
@@ -304,9 +304,11 @@ def _read_service_model(session: AioSession) -> None:
         loader.load_service_model(_SERVICE, name)
 
 
-def _check_ca_bundle(verify: bool | str | None, session: AioSession) -> None:
+def _check_ca_bundle(settings: ConnectionSettings, session: AioSession) -> None:
     # aiobotocore opens it for the first call, and then does not say which file is missing.
-    bundle = session.get_config_variable("ca_bundle") if verify is None else verify
+    bundle = settings.verify
+    if bundle is None:
+        bundle = session.get_config_variable("ca_bundle")
     if isinstance(bundle, str) and not Path(bundle).is_file():
         raise errors.ConfigurationError(
             f"no file of CA certificates at {bundle!r}: mend verify, AWS_CA_BUNDLE or the "
@@ -318,8 +320,10 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _closed() -> errors.ClientClosedError:
-    return errors.ClientClosedError("the client was closed during the call")
+def _closed(*, maybe_applied: bool = False) -> errors.ClientClosedError:
+    return errors.ClientClosedError(
+        "the client was closed during the call", maybe_applied=maybe_applied
+    )
 
 
 _NO_REGION = (

@@ -106,19 +106,24 @@ async def _until(
 ) -> FoundT:
     """Look at once, then once per interval, and a last time when the time is up.
 
-    A look that fails in a way that may pass counts as one that found nothing.
+    A look that fails in a way that may pass, or that is not over when the time is up and an
+    interval more, counts as one that found nothing.
     """
     end = time.monotonic() + timeout
     told = "no look succeeded"
     while True:
-        failure: DataPipelineError | None = None
+        failure: Exception | None = None
         try:
-            if (found := await look()) is not None:
+            async with asyncio.timeout(max(end - time.monotonic(), 0) + interval):
+                found = await look()
+            if found is not None:
                 return found
             told = seen()
         except DataPipelineError as error:
             if not error.retryable:
                 raise
+            failure = error
+        except TimeoutError as error:
             failure = error
         left = end - time.monotonic()
         if left <= 0:

@@ -130,6 +130,8 @@ async def test_closing_ends_the_calls_that_are_under_way() -> None:
         ended = await asyncio.gather(*calls, queued, return_exceptions=True)
 
         assert [type(error) for error in ended] == [ClientClosedError] * 5
+        sent = [isinstance(error, ClientClosedError) and error.maybe_applied for error in ended]
+        assert sent == [True, True, True, True, False]
         await server.until_idle()
 
     assert server.connections == 4
