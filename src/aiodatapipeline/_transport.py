@@ -306,7 +306,7 @@ def _read_service_model(session: AioSession) -> None:
 
 def _check_ca_bundle(settings: ConnectionSettings, session: AioSession) -> None:
     # aiobotocore opens it for the first call, and then does not say which file is missing.
-    bundle = settings.verify
+    bundle: object = settings.verify
     if bundle is None:
         bundle = session.get_config_variable("ca_bundle")
     if isinstance(bundle, str) and not Path(bundle).is_file():
