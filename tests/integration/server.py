@@ -22,6 +22,8 @@ import trustme
 
 # SO_LINGER with no time to linger: closing sends a reset and not a goodbye.
 _RESET = struct.pack("ii", 1, 0)
+# Seconds, so that a test which waits for what does not come fails and does not hang.
+_PATIENCE = 10.0
 
 
 class Then(Enum):
@@ -166,9 +168,10 @@ class Server:
             await asyncio.sleep(0)
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        while not true():
-            self._changed.clear()
-            await self._changed.wait()
+        async with asyncio.timeout(_PATIENCE):
+            while not true():
+                self._changed.clear()
+                await self._changed.wait()
 
     async def _next_of_script(self, _: Received) -> Answer:
         return next(self._script, http())
