@@ -16,9 +16,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(  # pyright: ignore[reportUnusedFunction]  # pytest finds it
-    monkeypatch: pytest.MonkeyPatch, empty_home: Path
-) -> None:
+def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, empty_home: Path) -> None:
     """Hide ``AWS_*``, ``~/.aws`` and proxies, or a developer's own region decides what passes."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "BOTO_")) or name.lower() in _PROXIES:
