@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aiodatapipeline import ResponseMetadata, SetTaskStatusRequest, TaskStatus
 from aiodatapipeline import operations as op
 from aiodatapipeline._wire import WireModel
-from aiodatapipeline.models import Query, Selector, Tag, TaskObject
+from aiodatapipeline.models import Field, Query, Selector, Tag, TaskObject
 from aiodatapipeline.operations import OPERATIONS, Response
 from tests.strategies import OPERATION_NAMES, SERVICE, StringShape, Wire, inputs, outputs
 
@@ -270,3 +270,33 @@ def test_other_answers_are_not_equal() -> None:
 def test_the_table_has_a_row_for_each_operation_in_order() -> None:
     assert list(OPERATIONS) == OPERATION_NAMES
     assert [row.name for row in OPERATIONS.values()] == OPERATION_NAMES
+
+
+def test_the_service_has_the_last_word_on_its_own_texts() -> None:
+    # A task that comes with more than the service model promises is still a task.
+    odd = {"key": "errorStackTrace", "stringValue": "\x1b" * 20_000}
+    attempt = {"id": "", "name": "n" * 2000, "fields": [odd]}
+    task = {"taskId": "t" * 3000, "pipelineId": "df-1", "attemptId": "", "objects": {"": attempt}}
+
+    answer = op.PollForTaskResponse.from_wire({"taskObject": task})
+
+    assert answer.to_wire() == {"taskObject": task}
+    with pytest.raises(pydantic.ValidationError, match="U\\+001B"):
+        Field.from_wire(odd)
+
+
+def test_a_message_may_hold_any_character_since_none_is_ruled_out() -> None:
+    request = SetTaskStatusRequest(
+        task_id="t", task_status=TaskStatus.FAILED, error_message="\x1b[31mred\0"
+    )
+
+    assert request.to_wire()["errorMessage"] == "\x1b[31mred\0"
+    with pytest.raises(pydantic.ValidationError, match="U\\+D800 at index 1 is half"):
+        SetTaskStatusRequest(task_id="t", task_status=TaskStatus.FAILED, error_message="x\ud800")
+
+
+def test_a_task_id_is_shown_nowhere() -> None:
+    shown = repr(SetTaskStatusRequest(task_id="secret", task_status=TaskStatus.FINISHED))
+
+    assert "secret" not in shown
+    assert "FINISHED" in shown

@@ -10,15 +10,22 @@ from __future__ import annotations
 import re
 
 _REFUSED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _GAP = "\n[...]\n"
 
 
 def first_refused(text: str) -> str | None:
     """Say which character the service would refuse, and where; None when it takes them all."""
-    found = _REFUSED.search(text)
-    if found is None:
-        return None
-    return f"U+{ord(found[0]):04X} at index {found.start()}"
+    return _named(_REFUSED.search(text))
+
+
+def first_surrogate(text: str) -> str | None:
+    """Say where half a surrogate pair stands, which is no character at all; None if nowhere."""
+    return _named(_SURROGATE.search(text))
+
+
+def _named(found: re.Match[str] | None) -> str | None:
+    return None if found is None else f"U+{ord(found[0]):04X} at index {found.start()}"
 
 
 def clean(text: str) -> str:

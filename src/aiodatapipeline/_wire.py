@@ -7,8 +7,9 @@ member at AWS breaks nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
 from pydantic import (
@@ -21,16 +22,27 @@ from pydantic import (
     PlainSerializer,
     Strict,
     ValidationInfo,
+    WrapValidator,
 )
 from pydantic.alias_generators import to_camel
 
-from aiodatapipeline._text import first_refused
+from aiodatapipeline._text import first_refused, first_surrogate
 
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
 
-_FROM_WIRE = {"from_wire": True}
+# What pydantic hands to a WrapValidator: the checks inside of it.
+Handler = Callable[[object], object]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Door(Enum):
+    """How a value came in, if not by a constructor."""
+
+    WIRE = "wire"
+    ANSWER = "answer"
+    """From the service itself: the lengths and characters of its texts are its own affair."""
 
 
 class WireModel(BaseModel):
@@ -49,6 +61,8 @@ class WireModel(BaseModel):
         defer_build=True,
     )
 
+    door: ClassVar[Door] = Door.WIRE
+
     @classmethod
     def from_wire(cls, body: Mapping[str, object]) -> Self:
         """Read the camelCase form.
@@ -59,7 +73,7 @@ class WireModel(BaseModel):
             pydantic.ValidationError: A required member is missing, or one has a wrong type.
         """
         return cls.model_validate(
-            body, by_alias=True, by_name=False, extra="ignore", context=_FROM_WIRE
+            body, by_alias=True, by_name=False, extra="ignore", context=cls.door
         )
 
     def to_wire(self) -> dict[str, object]:
@@ -68,20 +82,31 @@ class WireModel(BaseModel):
 
 
 def is_from_wire(info: ValidationInfo) -> bool:
-    """Whether a validator runs for ``from_wire``, where the service has the last word."""
-    return info.context is _FROM_WIRE
+    """Whether a validator runs for ``from_wire``, where the service may leave out what we ask."""
+    return isinstance(info.context, Door)
 
 
-def _check_characters(text: object) -> object:
-    if isinstance(text, str) and (refused := first_refused(text)):
-        raise ValueError(
-            f"the service does not take {refused}; "
-            "allowed are U+0020 and up, without lone surrogates, and tab, CR and LF"
-        )
-    return text
+def _checked(find: Callable[[str], str | None], refusal: str) -> WrapValidator:
+    """Check the characters of a text, before the limits that stand with it."""
+
+    def check(text: object, limits: Handler, info: ValidationInfo) -> object:
+        if not isinstance(text, str):
+            return limits(text)
+        if info.context is Door.ANSWER:
+            return text
+        if found := find(text):
+            raise ValueError(refusal.format(found))
+        return limits(text)
+
+    return WrapValidator(check)
 
 
-_Characters = BeforeValidator(_check_characters)
+_Characters = _checked(
+    first_refused,
+    "the service does not take {}; "
+    "allowed are U+0020 and up, without lone surrogates, and tab, CR and LF",
+)
+_Unicode = _checked(first_surrogate, "{} is half of a surrogate pair, which is no character")
 
 # The service model's string shapes. Lengths count characters, as the model's own do.
 Id = Annotated[str, Field(min_length=1, max_length=1024), _Characters]
@@ -89,14 +114,16 @@ Name = Annotated[str, Field(min_length=1, max_length=256), _Characters]  # field
 Value = Annotated[str, Field(max_length=10_240), _Characters]  # fieldStringValue
 String = Annotated[str, Field(max_length=1024), _Characters]
 LongString = Annotated[str, Field(max_length=20_971_520), _Characters]
-TaskId = Annotated[str, Field(min_length=1, max_length=2048), _Characters]
-TagKey = Annotated[str, Field(min_length=1, max_length=128), _Characters]
-TagValue = Annotated[str, Field(max_length=256), _Characters]
-Message = Annotated[str, _Characters]  # errorMessage has no stated limit
+# The right to report on a task, and of no use to a reader: it is shown nowhere.
+TaskId = Annotated[str, Field(min_length=1, max_length=2048, repr=False), _Characters]
 ValidationMessage = Annotated[str, Field(max_length=10_000), _Characters]
 # The model says 1024 characters and the API reference 4095: a model takes the larger,
 # and SetTaskStatusRequest.failed() keeps the smaller.
 StackTrace = Annotated[str, Field(max_length=4095), _Characters]
+# For these the service model states no characters, and for errorMessage no length.
+Message = Annotated[str, _Unicode]
+TagKey = Annotated[str, Field(min_length=1, max_length=128), _Unicode]
+TagValue = Annotated[str, Field(max_length=256), _Unicode]
 
 
 def _read_timestamp(value: object) -> object:

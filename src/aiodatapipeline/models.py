@@ -221,10 +221,6 @@ class TaskObject(WireModel):
             )
         return found
 
-    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
-        for name, value in super().__repr_args__():
-            yield name, _MASK if name == "task_id" else value
-
 
 class Tag(WireModel):
     """A key and value to find pipelines by, or to grant access by."""

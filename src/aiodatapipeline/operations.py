@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Strict
 
 from aiodatapipeline._failure import RESERVED_ERROR_ID, describe
 from aiodatapipeline._wire import (
+    Door,
     Id,
     LongString,
     Many,
@@ -129,6 +130,8 @@ _NO_CALL = ResponseMetadata()
 
 class Response(WireModel):
     """What an operation answers. Two are equal when their members are."""
+
+    door = Door.ANSWER
 
     _metadata: ResponseMetadata = PrivateAttr(default_factory=lambda: _NO_CALL)
 

@@ -162,7 +162,8 @@ def _lengths(value: Value, shape: ListShape) -> Iterator[str]:
 def _takes(model: type[WireModel], member: str) -> Takes:
     def takes(value: object) -> bool:
         try:
-            model.from_wire({member: value})
+            # By the constructor's rules, which are stricter than those for an answer.
+            model.model_validate({member: value}, by_alias=True, by_name=False, extra="ignore")
         except pydantic.ValidationError as error:
             found = error.errors(include_input=False, include_context=False, include_url=False)
             return all(one["loc"][:1] != (member,) for one in found)

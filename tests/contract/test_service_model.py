@@ -13,14 +13,22 @@ from pydantic import Field as Limits
 
 from aiodatapipeline import errors, models
 from aiodatapipeline import operations as op
-from aiodatapipeline._wire import Id, Many, Message, OptionalMany, String, TagValue, WireModel
+from aiodatapipeline._wire import (
+    Id,
+    Many,
+    OptionalMany,
+    String,
+    TagValue,
+    ValidationMessage,
+    WireModel,
+)
 from aiodatapipeline.operations import OPERATIONS, Operation, Request, Response
 from tests.contract.comparison import MANY_ITEMS, differences
 from tests.strategies import PAGINATORS, SERVICE, Service
 
 NO_TASK_LACKS_IT = "a task cannot be worked on without it"
 NO_PIPELINE_LACKS_IT = "no pipeline is without it"
-TEXT_IS_TEXT = "it is stored beside strings for which the characters are stated"
+NOT_UNICODE = "half a surrogate pair cannot be written in UTF-8"
 DEVIATIONS = {
     "TaskObject.taskId: required here only": NO_TASK_LACKS_IT,
     "TaskObject.pipelineId: required here only": NO_TASK_LACKS_IT,
@@ -32,9 +40,9 @@ DEVIATIONS = {
     f"DescribeObjectsInput.objectIds: refuses {MANY_ITEMS} items": "25, in words; 100 were seen",
     f"Query.selectors: refuses {MANY_ITEMS} items": "10, in words",
     "PipelineDescription.tags: takes 11 items": "how many there are is the service's affair",
-    "Tag.key: takes other characters": TEXT_IS_TEXT,
-    "Tag.value: takes other characters": TEXT_IS_TEXT,
-    "SetTaskStatusInput.errorMessage: takes other characters": TEXT_IS_TEXT,
+    "Tag.key: takes other characters": NOT_UNICODE,
+    "Tag.value: takes other characters": NOT_UNICODE,
+    "SetTaskStatusInput.errorMessage: takes other characters": NOT_UNICODE,
 }
 
 
@@ -82,11 +90,11 @@ def _answering(operation: str, **members: Any) -> Planted:
     return _row(operation, response=create_model("Mistaken", __base__=response, **members))
 
 
-_TooLong = Annotated[Message, Limits(max_length=1025)]
+_TooLong = Annotated[ValidationMessage, Limits(max_length=1025)]
 
 
 def _limited(longest: int, shortest: int = 0) -> Any:
-    return Annotated[Message, Limits(min_length=shortest, max_length=longest)]
+    return Annotated[ValidationMessage, Limits(min_length=shortest, max_length=longest)]
 
 
 def _utf_16(text: str) -> str:
