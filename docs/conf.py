@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_snake
 from pydantic.json_schema import PydanticJsonSchemaWarning
 from sphinx.pycode import ModuleAnalyzer
 
@@ -27,7 +28,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"aiodatapipeline {release}"
-html_copy_source = False
+html_copy_source = html_show_copyright = False
 
 myst_enable_extensions = ["substitution"]
 myst_heading_anchors = 3
@@ -44,9 +45,10 @@ nitpick_ignore_regex = [
 ]
 
 
-def link(kind: type) -> str:
-    """Refer to a class, in MyST."""
-    return f"{{py:class}}`~{kind.__module__}.{kind.__name__}`"
+def link(kind: type, suffix: str = "") -> str:
+    """Refer to a class, in MyST; its name is shown without a suffix."""
+    name = kind.__name__
+    return f"{{py:class}}`{name.removesuffix(suffix)} <{kind.__module__}.{name}>`"
 
 
 def table(*rows: Iterable[str]) -> str:
@@ -57,29 +59,40 @@ def table(*rows: Iterable[str]) -> str:
 
 def operations() -> Iterator[tuple[str, ...]]:
     """Give a row for each operation."""
-    yield "Operation", "Request", "Response", "In pages", "Besides the common errors"
+    yield "Method", "Request and response", "Besides the common errors"
     common = frozenset.intersection(*(row.errors for row in OPERATIONS.values()))
     for name, row in OPERATIONS.items():
+        method = f"{{py:meth}}`~aiodatapipeline.DataPipelineClient.{to_snake(name)}`"
         special = sorted(row.errors - common, key=lambda kind: kind.__name__)
-        pages = f"`{row.items}`" if row.items else ""
-        yield name, link(row.request), link(row.response), pages, ", ".join(map(link, special))
+        yield (
+            method,
+            f"{link(row.request)}, {link(row.response)}",
+            ", ".join(link(kind, "Exception") for kind in special),
+        )
 
 
 def exceptions(kind: type[errors.DataPipelineError], depth: int = 0) -> Iterator[tuple[str, ...]]:
     """Give a row for an exception and one for each below it."""
     if depth == 0:
-        yield "Exception", "What it means", "Retryable", "Codes on the wire"
-    codes = ", ".join(f"`{code}`" for code, found in errors.BY_CODE.items() if found is kind)
+        yield "Exception", "What it means", "Retryable"
     meaning = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-    indent = "&emsp;" * depth
-    yield f"{indent}{link(kind)}", meaning, "yes" if kind.retryable else "", codes
+    yield f"{'&nbsp;' * 4 * depth}{link(kind)}", meaning, "yes" if kind.retryable else ""
     for below in kind.__subclasses__():
         yield from exceptions(below, depth + 1)
+
+
+def codes() -> Iterator[tuple[str, ...]]:
+    """Give a row for each exception that stands for codes of the service."""
+    yield "Exception", "Codes"
+    for kind in dict.fromkeys(errors.BY_CODE.values()):
+        found = (f"`{code}`" for code, value in errors.BY_CODE.items() if value is kind)
+        yield link(kind), ", ".join(found)
 
 
 myst_substitutions = {
     "operations": table(*operations()),
     "exceptions": table(*exceptions(errors.DataPipelineError)),
+    "codes": table(*codes()),
 }
 
 

@@ -131,13 +131,14 @@ class DataPipelineClient:
             region_name: Such as ``us-east-1``.
             endpoint_url: Another service than the region's, such as a local one.
             profile_name: A profile of the shared files.
-            aws_access_key_id: Together with the next.
-            aws_secret_access_key: Together with the one before.
+            aws_access_key_id: Together with ``aws_secret_access_key``, or neither.
+            aws_secret_access_key: Together with ``aws_access_key_id``, or neither.
             aws_session_token: For temporary credentials.
             verify: False not to check certificates, or the path of a bundle of CAs.
             max_pool_connections: How many calls may be under way at once; the others wait
                 their turn. Polls do not count: each has a connection of its own.
-            options: Times and attempts for every call; ``with_options`` changes them later.
+            options: Time limits and attempts of every call; ``with_options`` gives a copy with
+                others.
             session: An aiobotocore session of the application's, to be used as it is.
             transport: What carries the requests instead of aiobotocore. It is opened and
                 closed by whoever made it.
@@ -195,7 +196,7 @@ class DataPipelineClient:
         max_backoff: float | None = None,
         max_attempts: int | None = None,
     ) -> Self:
-        """Give a copy with other times and attempts, which shares the connections.
+        """Give a copy with other time limits and attempts, which shares the connections.
 
         The arguments are those of ``CallOptions``; None leaves one as it was.
         """
@@ -217,7 +218,8 @@ class DataPipelineClient:
 
         Args:
             request: One of the 19 request models.
-            options: Times and attempts of this call, in front of the client's.
+            options: Time limits and attempts of this call; what is None in them is the
+                client's.
 
         Returns:
             The operation's response model, as the type of the request says.
@@ -253,7 +255,7 @@ class DataPipelineClient:
             unique_id: With the same name, asking twice gives the first pipeline again.
             description: Up to 1,024 characters.
             tags: At most ten.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: CreatePipeline, API reference 2012-10-29.
         """
@@ -278,7 +280,7 @@ class DataPipelineClient:
         Args:
             marker: Where to begin, from an earlier pager's ``resume_marker``.
             max_items: How many to give at most.
-            options: Times and attempts of each call.
+            options: Time limits and attempts of each call.
 
         Returns:
             To ``await`` for a page, or to iterate with ``async for``.
@@ -301,7 +303,7 @@ class DataPipelineClient:
 
         Args:
             pipeline_ids: At most 25. One unknown id fails the call.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: DescribePipelines, API reference 2012-10-29.
         """
@@ -323,7 +325,7 @@ class DataPipelineClient:
             parameter_values: In front of those of the definition.
             start_timestamp: Where a deactivated pipeline resumes. With a time zone; whole
                 seconds.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: ActivatePipeline, API reference 2012-10-29.
         """
@@ -347,7 +349,7 @@ class DataPipelineClient:
         Args:
             pipeline_id: The pipeline.
             cancel_active: True, the service's default, cancels what runs; False waits for it.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: DeactivatePipeline, API reference 2012-10-29.
         """
@@ -364,7 +366,7 @@ class DataPipelineClient:
         Args:
             pipeline_id: The pipeline. It is gone a little later: see
                 ``wait_until_pipeline_deleted``.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: DeletePipeline, API reference 2012-10-29.
         """
@@ -379,7 +381,7 @@ class DataPipelineClient:
         Args:
             pipeline_id: The pipeline.
             tags: At most ten.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: AddTags, API reference 2012-10-29.
         """
@@ -394,7 +396,7 @@ class DataPipelineClient:
         Args:
             pipeline_id: The pipeline.
             tag_keys: The keys of the tags.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: RemoveTags, API reference 2012-10-29.
         """
@@ -422,7 +424,7 @@ class DataPipelineClient:
             pipeline_objects: All objects of the definition.
             parameter_objects: All parameters.
             parameter_values: Their values.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Returns:
             ``errored`` is True if the definition was saved and cannot be activated.
@@ -454,7 +456,7 @@ class DataPipelineClient:
             pipeline_objects: All objects of the definition.
             parameter_objects: All parameters.
             parameter_values: Their values.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: ValidatePipelineDefinition, API reference 2012-10-29.
         """
@@ -480,7 +482,7 @@ class DataPipelineClient:
             pipeline_id: The pipeline.
             version: ``latest``, the default, is the last one saved; ``active`` the last one
                 activated.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: GetPipelineDefinition, API reference 2012-10-29.
         """
@@ -508,7 +510,7 @@ class DataPipelineClient:
             marker: Where to begin, from an earlier pager's ``resume_marker``; for at most 25
                 ids.
             max_items: How many to give at most.
-            options: Times and attempts of each call.
+            options: Time limits and attempts of each call.
 
         Returns:
             To ``await`` for a page of at most 25 ids, or to iterate with ``async for``.
@@ -562,7 +564,7 @@ class DataPipelineClient:
             marker: Where to begin, from an earlier pager's ``resume_marker``.
             limit: How many ids a page may have; the service's default is 100.
             max_items: How many to give at most.
-            options: Times and attempts of each call.
+            options: Time limits and attempts of each call.
 
         Returns:
             To ``await`` for a page, or to iterate with ``async for``.
@@ -603,7 +605,7 @@ class DataPipelineClient:
             pipeline_id: The pipeline.
             object_id: The object whose fields the expressions see.
             expression: The text.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: EvaluateExpression, API reference 2012-10-29.
         """
@@ -630,7 +632,7 @@ class DataPipelineClient:
             object_ids: Components or instances, not both in one call.
             status: PAUSE or RESUME for components; TRY_CANCEL, RERUN or MARK_FINISHED for
                 instances. It takes effect a little later.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Source: SetStatus, API reference 2012-10-29.
         """
@@ -661,7 +663,7 @@ class DataPipelineClient:
             worker_group: Where to take work from. Compared exactly, letter case included.
             hostname: Shown at the attempt, for people.
             instance_identity: What an EC2 instance says of itself.
-            options: Times and attempts of this call; its time is ``poll_timeout``.
+            options: Time limits and attempts of this call; its own is ``poll_timeout``.
 
         Returns:
             ``task_object`` is None when 90 seconds went by without work.
@@ -695,7 +697,7 @@ class DataPipelineClient:
         Args:
             task_id: The task, as PollForTask gave it.
             fields: Such as percentComplete; for people.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Returns:
             ``canceled`` is True when the work should stop; then no status is needed.
@@ -723,7 +725,7 @@ class DataPipelineClient:
             error_id: Not beginning with ``Service_``; shown to people, as the next two.
             error_message: Any length.
             error_stack_trace: Up to 4,095 characters; another source says 1,024.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Raises:
             TaskNotFoundException: The task is another's by now. With ``maybe_applied`` an
@@ -755,7 +757,7 @@ class DataPipelineClient:
             taskrunner_id: Unique in the account.
             worker_group: Where it takes work from.
             hostname: Where it runs.
-            options: Times and attempts of this call.
+            options: Time limits and attempts of this call.
 
         Returns:
             ``terminate`` is True when the task runner should stop.

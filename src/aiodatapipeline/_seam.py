@@ -1,8 +1,7 @@
 """The seam between the client and whatever carries its requests.
 
-Above it there is no botocore: not its types, exceptions or configuration keys. aiobotocore
-implements it in ``_transport``; the local service does so without a socket, and a test does
-so in ten lines.
+Above it there is no botocore: not its types, exceptions or configuration keys. ``_transport``
+implements it with aiobotocore, and a test does so in ten lines.
 """
 
 from __future__ import annotations

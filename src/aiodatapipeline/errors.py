@@ -44,7 +44,7 @@ __all__ = [
 
 
 class DataPipelineError(Exception):
-    """Whatever goes wrong here that is not a caller's slip.
+    """The root of all exceptions here. A wrong argument raises a ``ValueError`` instead.
 
     Attributes:
         message: What happened, in the words of whoever noticed.

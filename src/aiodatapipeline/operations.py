@@ -1,7 +1,7 @@
 """The 19 requests, their responses, and a table of 19 rows that ties them together.
 
-Client, local service, contract tests and command line read the table; the type checker
-knows from a request what comes back. Source: actions of the API reference 2012-10-29.
+The client and the contract tests read the table; the type checker knows from a request
+what comes back. Source: actions of the API reference 2012-10-29.
 """
 
 from __future__ import annotations
@@ -471,16 +471,16 @@ class SetTaskStatusRequest(Request[SetTaskStatusResponse]):
         """Make the FAILED request that tells of an exception.
 
         The error id is the exception's class, the message its text, the stack trace its
-        traceback; all of it made of characters that the service takes, the message cut to
-        2,048 bytes of UTF-8 and the stack trace to 1,024 characters, the end of it first.
-        Whatever the exception does when it is printed, this does not fail.
+        traceback. Characters that the service does not take are replaced; the message is cut
+        to 2,048 bytes of UTF-8, and the stack trace to 1,024 characters: its first 300 and
+        its end. Whatever the exception does when it is printed, this does not fail.
 
         Args:
             task_id: The task, as PollForTask gave it.
             exception: What went wrong.
 
         Raises:
-            pydantic.ValidationError: The task id is none.
+            pydantic.ValidationError: The task id is empty or too long.
         """
         failure = describe(exception)
         return cls(
