@@ -144,6 +144,7 @@ class AiobotocoreTransport:
             ("before-call", signing.sign),
             ("choose-signer", _choose_no_signer),
             ("before-parse", _take_reply),
+            ("after-call", _refuse_redirect),
         ):
             client.meta.events.register(f"{event}.{_EVENTS}", handler)
         for event, handler, *_ in BUILTIN_HANDLERS:
@@ -286,6 +287,18 @@ def _take_reply(response_dict: dict[str, Any], **_: object) -> None:
     response_dict["body"] = b"{}"
     if status >= 300:
         response_dict["body"] = error_body(*(read_error(body, headers) or (str(status), "")))
+
+
+def _refuse_redirect(http_response: object, **_: object) -> None:
+    # aiohttp follows them, as a GET without a body for most: its answer would pass for ours.
+    redirects = getattr(getattr(http_response, "raw", None), "history", ())
+    if redirects:
+        raise errors.ResponseError(
+            f"redirected to {getattr(http_response, 'url', '')}, as the service never does: "
+            "check endpoint_url",
+            status=redirects[0].status,
+            retryable=False,
+        )
 
 
 def _shared_loader(session: AioSession) -> Loader:

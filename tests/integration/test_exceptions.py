@@ -333,6 +333,17 @@ async def test_an_answer_that_is_none_is_a_response_error(answer: Answer, expect
     assert len(server.received) == expected.attempts
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_an_answer_from_somewhere_else_is_none(status: int) -> None:
+    # aiohttp goes there, with a GET for most of them, and an empty body is a yes to SetTaskStatus.
+    redirect = http(b"", status, headers={"Location": "/elsewhere"})
+    async with Server(redirect, http(b"")) as server, client_for(server.url) as client:
+        with pytest.raises(ResponseError, match=r"/elsewhere.*endpoint_url") as caught:
+            await client.call(FINISHED)
+
+    assert Told.by(caught.value) == Told(ResponseError, status=status, maybe_applied=True)
+
+
 async def test_a_missing_required_member_is_a_response_error_that_names_it() -> None:
     async with (
         Server(http(b"", headers=IDENTIFIED)) as server,
