@@ -150,11 +150,8 @@ class AiobotocoreTransport:
         for event, handler, *_ in BUILTIN_HANDLERS:
             if getattr(handler, "__name__", "") in _IDLE_HANDLERS:
                 client.meta.events.unregister(event, handler)
-        if not adaptive:
-            # It is there to say that the first attempt was the last, for 2 % of a call's CPU.
-            client.meta.events.unregister(
-                f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}"
-            )
+        # It is there to say that the first attempt was the last, for 2 % of a call's CPU.
+        client.meta.events.unregister(f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}")
         self._methods = {
             operation: getattr(client, method)
             for method, operation in client.meta.method_to_api_mapping.items()
