@@ -9,7 +9,8 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.10.14"
+# The first that skips an interpreter which is only a shim of pyenv.
+nox.needs_version = ">=2026.8.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "typing", "docs", "tests"]
 # One interpreter is enough. Those that are not there are skipped and never downloaded; the
