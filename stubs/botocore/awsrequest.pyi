@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from email.message import Message
+from typing import Any
 
 class AWSRequest:
     headers: Message
@@ -12,4 +13,19 @@ class AWSRequest:
         params: Mapping[str, str] | None = ...,
         auth_path: str | None = ...,
         stream_output: bool = ...,
+    ) -> None: ...
+
+class AWSPreparedRequest:
+    method: str
+    url: str
+    headers: Mapping[str, str | bytes]
+    body: Any
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str | bytes],
+        body: Any,
+        stream_output: bool,
+        context: object = ...,
     ) -> None: ...
