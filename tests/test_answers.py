@@ -154,7 +154,10 @@ def test_what_is_written_as_an_error_is_read_as_one(code: str, message: str) -> 
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (Reply(200, HTML, AS_HTML), "not a JSON object but '<html><title>Bad gateway</title>'"),
+        (
+            Reply(200, HTML, AS_HTML),
+            "but a page of 32 bytes with the title 'Bad gateway'",
+        ),
         (Reply(200, b'{"canceled": fal', AS_JSON), "16 bytes of application/x-amz-json-1.1"),
         (Reply(200, b"[]", AS_JSON), "not a JSON object but 2 bytes"),
         (Reply(200, b"null"), "not a JSON object but 4 bytes"),
@@ -164,7 +167,7 @@ def test_what_is_written_as_an_error_is_read_as_one(code: str, message: str) -> 
         (Reply(200, b"{}"), "does not fit: canceled: Field required"),
         (Reply(200, b'{"canceled": "no"}'), "does not fit: canceled: Input should be"),
         (Reply(301, b"", AS_HTML), "HTTP status 301 without an error code: an empty body"),
-        (Reply(403, HTML, AS_HTML), "HTTP status 403 without an error code: '<html>"),
+        (Reply(403, HTML, AS_HTML), "HTTP status 403 without an error code: a page of "),
         (Reply(502, b"{}", AS_JSON), "without an error code: 2 bytes of application/x-amz"),
         (Reply(502, b'{"__type": 5}'), "without an error code: 13 bytes"),
         (Reply(502, error_body("#", "no")), "without an error code"),
@@ -193,11 +196,19 @@ def test_another_try_may_help_against_what_breaks_on_the_way(
     assert no_answer(Reply(status, body, AS_HTML)).retryable is retryable
 
 
-def test_a_long_page_is_shown_by_its_beginning() -> None:
-    message = no_answer(Reply(200, b"<html>" + b"x" * 10_000, AS_HTML)).message
+def test_of_a_page_nothing_but_the_title_is_shown() -> None:
+    page = b"<html><TITLE lang=en>\n busy" + b"!" * 10_000 + b"</TITLE> you sent: secret"
 
-    assert "<html>xxx" in message
+    message = no_answer(Reply(200, page, AS_HTML)).message
+
+    assert "with the title 'busy!!!" in message
+    assert "secret" not in message
     assert len(message) < 300
+
+
+@pytest.mark.parametrize("status", [0, 101, 199])
+def test_only_a_status_of_the_200s_is_a_yes(status: int) -> None:
+    assert no_answer(Reply(status, b"{}", AS_JSON)).status == status
 
 
 def test_a_body_that_does_not_match_its_checksum_is_no_answer() -> None:

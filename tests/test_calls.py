@@ -377,3 +377,14 @@ def test_waits_double_up_to_the_longest_and_are_drawn_at_random(
     limits = [min(2**done, longest) for done in range(8)]
     assert all(0 <= wait <= limit + 1e-9 for wait, limit in zip(waits, limits, strict=True))
     assert len(set(waits)) == (1 if longest == 0 else len(waits))
+
+
+async def test_a_failure_to_get_credentials_applies_nothing() -> None:
+    refused = ServiceError("no", code="Down", operation="AssumeRole", status=503, retryable=True)
+    transport = FakeTransport(refused, refusal("TaskNotFoundException"))
+
+    with pytest.raises(TaskNotFoundException) as caught:
+        await call(transport, REPORT)
+
+    assert caught.value.attempts == 2
+    assert not caught.value.maybe_applied

@@ -627,3 +627,38 @@ asyncio.run(main())
 
     assert python(program + IMPORTED) == "[]"
     assert python(program + opened + IMPORTED) == "['aiobotocore', 'aiohttp', 'botocore']"
+
+
+def test_a_client_can_be_opened_in_one_event_loop_after_the_other() -> None:
+    client = DataPipelineClient(transport=FakeTransport(then=answer()))
+
+    async def open_twice_and_call() -> None:
+        await asyncio.gather(client.open(), client.open())
+        await client.set_task_status("task", "FINISHED")
+        await asyncio.gather(client.aclose(), client.aclose())
+
+    for _ in range(2):
+        asyncio.run(open_twice_and_call())
+
+
+def test_a_client_left_open_by_a_loop_that_ended_can_be_opened_again() -> None:
+    client = DataPipelineClient(transport=FakeTransport(then=answer()))
+
+    asyncio.run(client.open())
+
+    with pytest.raises(ClientClosedError, match="another event loop"):
+        asyncio.run(set_status(client))
+    asyncio.run(client.open())
+
+
+async def test_a_client_is_of_no_use_to_another_event_loop_that_runs() -> None:
+    async with DataPipelineClient(transport=FakeTransport(then=answer())) as client:
+        for use in (client.open, client.aclose, lambda: set_status(client)):
+            with pytest.raises(ClientClosedError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, use())
+
+        await set_status(client)
+
+
+async def set_status(client: DataPipelineClient) -> None:
+    await client.set_task_status("task", "FINISHED")

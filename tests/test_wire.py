@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiodatapipeline import models
 from aiodatapipeline._wire import (
     FrozenDict,
     Id,
@@ -243,3 +244,13 @@ def test_a_validator_knows_which_door_it_stands_at() -> None:
 )
 def test_any_iterable_but_a_text_is_made_a_tuple(items: Any, made: object) -> None:
     assert as_tuple(items) == made
+
+
+def test_a_refused_change_does_not_show_the_value() -> None:
+    field = models.Field(key="*password", string_value="shown nowhere")
+
+    with pytest.raises(pydantic.ValidationError, match="frozen") as caught:
+        field.string_value = "shown nowhere"  # type: ignore[misc]  # what is tried
+
+    assert "shown nowhere" not in str(caught.value)
+    assert "shown nowhere" not in repr(caught.value.errors())

@@ -8,6 +8,7 @@ a namespace in front and a ``:uri`` behind, the ``x-amzn-errortype`` header, ``m
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import cast
@@ -18,8 +19,9 @@ from aiodatapipeline._seam import Reply
 from aiodatapipeline.errors import DataPipelineError, ResponseError, ServiceError
 from aiodatapipeline.operations import ResponseT
 
-# How much of a body that is no answer is worth showing: the title of a proxy's page.
-_SHOWN = 200
+# What a proxy's page is about, near its beginning.
+_TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
+_SEARCHED = 10_000
 
 
 def read_response(model: type[ResponseT], operation: str, reply: Reply) -> ResponseT:
@@ -29,7 +31,7 @@ def read_response(model: type[ResponseT], operation: str, reply: Reply) -> Respo
         ServiceError: The service said no; of the class that the code stands for.
         ResponseError: Neither the service's yes nor its no.
     """
-    if reply.status >= 300:
+    if not 200 <= reply.status < 300:
         raise _refusal(operation, reply) from reply.cause
     checksum = reply.headers.get("x-amz-crc32")
     if checksum is not None and checksum != str(zlib.crc32(reply.body)):
@@ -111,4 +113,7 @@ def _glimpse(reply: Reply) -> str:
     # Half of an answer may come under any name, with encrypted values in it.
     if reply.body.lstrip().startswith((b"{", b"[")) or not kind.startswith("text/"):
         return f"{len(reply.body)} bytes" + (f" of {kind}" if kind else "")
-    return repr(reply.body[:_SHOWN].decode(errors="replace"))
+    # Of a page no more than its title: it may show the request, encrypted values and all.
+    title = _TITLE.search(reply.body[:_SEARCHED])
+    shown = f" with the title {title[1].decode(errors='replace')!r}" if title else ""
+    return f"a page of {len(reply.body)} bytes{shown}"

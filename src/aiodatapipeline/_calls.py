@@ -56,7 +56,7 @@ async def call(
                 transport, request, body, _timeout(request, options, started)
             )
         except DataPipelineError as error:
-            maybe_applied = maybe_applied or _may_have_been_applied(error)
+            maybe_applied = maybe_applied or _may_have_been_applied(request, error)
             error.operation = error.operation or request.operation
             error.attempts, error.maybe_applied = attempts, maybe_applied
             if attempts >= max_attempts or not _may_be_repeated(request, error):
@@ -105,7 +105,9 @@ def _wait(attempts: int, options: CallOptions) -> float:
     return random.uniform(0, min(2 ** (attempts - 1), longest))  # noqa: S311  # no secret
 
 
-def _may_have_been_applied(error: DataPipelineError) -> bool:
+def _may_have_been_applied(request: Request[ResponseT], error: DataPipelineError) -> bool:
+    if error.operation not in {"", request.operation}:
+        return False  # it is about a call that was to bring credentials
     if isinstance(error, ServiceError):
         return error.status >= 500 and not isinstance(error, ThrottlingException)
     return error.maybe_applied or isinstance(error, ResponseLostError | ResponseError)

@@ -59,11 +59,12 @@ class _Connection:
         self._given = transport
         self._own: AiobotocoreTransport | None = None
         self._open: Transport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._changing = asyncio.Lock()
         self.max_attempts = MAX_ATTEMPTS
 
     async def open(self) -> None:
-        async with self._changing:
+        async with self._lock():
             if self._open is not None:
                 return
             if self._given is not None:
@@ -82,10 +83,20 @@ class _Connection:
             self._own = self._open = own
 
     async def aclose(self) -> None:
-        async with self._changing:
+        async with self._lock():
             own, self._own, self._open = self._own, None, None
             if own is not None:
                 await own.aclose()
+
+    def _lock(self) -> asyncio.Lock:
+        # A client may be opened in one event loop after the other: locks and sockets may not.
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._open is not None and self._loop is not None and not self._loop.is_closed():
+                raise _in_another_loop()
+            self._own = self._open = None
+            self._loop, self._changing = loop, asyncio.Lock()
+        return self._changing
 
     @property
     def transport(self) -> Transport:
@@ -93,6 +104,8 @@ class _Connection:
             raise ClientClosedError(
                 "the client is not open: use 'async with client:', or await client.open() first"
             )
+        if self._loop is not asyncio.get_running_loop():
+            raise _in_another_loop()
         return self._open
 
 
@@ -835,6 +848,13 @@ class DataPipelineClient:
             WaitTimeoutError: The time is up; its message names an instance that goes on.
         """
         return await _waiters.wait_until_ended(self, pipeline_id, timeout, interval)
+
+
+def _in_another_loop() -> ClientClosedError:
+    return ClientClosedError(
+        "the client is open in another event loop, and connections belong to one: close it "
+        "there first, or make a client for each loop"
+    )
 
 
 def _build(model: Callable[..., RequestT], **members: object) -> RequestT:

@@ -21,10 +21,12 @@ from pydantic import (
     Field,
     PlainSerializer,
     Strict,
+    ValidationError,
     ValidationInfo,
     WrapValidator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails
 
 from aiodatapipeline._text import first_refused, first_surrogate
 
@@ -62,6 +64,14 @@ class WireModel(BaseModel):
     )
 
     door: ClassVar[Door] = Door.WIRE
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_"):
+            # pydantic's own refusal shows the value, which may be an encrypted field's.
+            refusal = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)
+            title = type(self).__name__
+            raise ValidationError.from_exception_data(title, [refusal], hide_input=True)
+        super().__setattr__(name, value)
 
     @classmethod
     def from_wire(cls, body: Mapping[str, object]) -> Self:
@@ -186,5 +196,5 @@ OptionalMap = Annotated[
 
 
 def as_tuple(items: Iterable[object] | None) -> object:
-    """Make any iterable a tuple; leave None, and a text for its model to refuse, as they are."""
-    return items if items is None or isinstance(items, str) else tuple(items)
+    """Make an iterable a tuple; leave None, and what its model should refuse, as they are."""
+    return tuple(items) if isinstance(items, Iterable) and not isinstance(items, str) else items

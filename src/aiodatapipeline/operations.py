@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Strict
 
@@ -157,6 +157,12 @@ class Request(WireModel, Generic[ResponseT]):
 
     operation: ClassVar[str]
     """The operation's name in the service's spelling."""
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, response: object) -> type[Self]:
+            # Only a type checker reads the parameter; pydantic would make a class of each.
+            return cls
 
 
 class ActivatePipelineResponse(Response):
