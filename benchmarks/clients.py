@@ -1,0 +1,87 @@
+"""The clients that are compared: for each, how to open one and set a task's status with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+# AWS's sample has 921 characters.
+TASK_ID = "t" * 900
+
+Call = Callable[[], Awaitable[object]]
+Opened = AbstractAsyncContextManager[Call]
+
+
+@asynccontextmanager
+async def ours(url: str) -> AsyncIterator[Call]:
+    from aiodatapipeline import DataPipelineClient  # noqa: PLC0415  # its import is measured too
+
+    async with DataPipelineClient(endpoint_url=url) as client:
+        yield lambda: client.set_task_status(TASK_ID, "FINISHED")
+
+
+@asynccontextmanager
+async def aiobotocore(url: str) -> AsyncIterator[Call]:
+    from aiobotocore.session import get_session  # noqa: PLC0415  # likewise
+
+    async with get_session().create_client("datapipeline", endpoint_url=url) as client:
+        yield lambda: client.set_task_status(taskId=TASK_ID, taskStatus="FINISHED")
+
+
+@asynccontextmanager
+async def boto3(url: str) -> AsyncIterator[Call]:
+    from boto3 import client as make  # noqa: PLC0415  # likewise
+    from botocore.config import Config  # noqa: PLC0415  # likewise
+
+    client = make("datapipeline", endpoint_url=url, config=Config(max_pool_connections=16))
+    with ThreadPoolExecutor(16) as pool:
+        loop = asyncio.get_running_loop()
+
+        def call() -> Awaitable[object]:
+            return loop.run_in_executor(
+                pool, lambda: client.set_task_status(taskId=TASK_ID, taskStatus="FINISHED")
+            )
+
+        yield call
+    client.close()
+
+
+@asynccontextmanager
+async def capo(url: str) -> AsyncIterator[Call]:
+    from capo_data_pipeline import AsyncDataPipelineClient  # noqa: PLC0415  # likewise
+
+    async with AsyncDataPipelineClient(endpoint=url, region="us-east-1") as client:
+        yield lambda: client.set_task_status(TASK_ID, "FINISHED")
+
+
+@asynccontextmanager
+async def floor(url: str) -> AsyncIterator[Call]:
+    import aiohttp  # noqa: PLC0415  # likewise
+
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "DataPipeline.SetTaskStatus",
+    }
+    body = json.dumps({"taskId": TASK_ID, "taskStatus": "FINISHED"}).encode()
+
+    async with aiohttp.ClientSession() as session:
+
+        async def call() -> object:
+            async with session.post(url, data=body, headers=headers) as response:
+                return await response.read()
+
+        yield call
+
+
+RAW = "raw aiobotocore"
+OURS = "aiodatapipeline"
+CLIENTS: dict[str, Callable[[str], Opened]] = {
+    OURS: ours,
+    RAW: aiobotocore,
+    "boto3, 16 threads": boto3,
+    "capo-data-pipeline": capo,
+    "bare aiohttp POST": floor,
+}
