@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -65,13 +65,15 @@ class WireModel(BaseModel):
 
     door: ClassVar[Door] = Door.WIRE
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if not name.startswith("_"):
-            # pydantic's own refusal shows the value, which may be an encrypted field's.
-            refusal = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)
-            title = type(self).__name__
-            raise ValidationError.from_exception_data(title, [refusal], hide_input=True)
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # a type checker would take it for leave to set any name
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if not name.startswith("_"):
+                # pydantic's own refusal shows the value, which may be an encrypted field's.
+                refusal = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)
+                title = type(self).__name__
+                raise ValidationError.from_exception_data(title, [refusal], hide_input=True)
+            super().__setattr__(name, value)
 
     @classmethod
     def from_wire(cls, body: Mapping[str, object]) -> Self:

@@ -95,6 +95,8 @@ def wrong_members_are_refused() -> None:
     # The constructor is the people's door: snake_case.
     dp.DeletePipelineRequest(pipelineId="df-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     dp.PollForTaskRequest(worker_group=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    # There are no other members to set either.
+    dp.ListPipelinesRequest().page = 2  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 async def what_is_no_request_is_refused(
