@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 
-_REFUSED = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What is left out of tab, line feed, return, U+0020-D7FF, E000-FFFD and 10000-10FFFF; the other
+# way round it takes 5 ms to compile, whenever this is imported.
+_REFUSED = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _GAP = "\n[...]\n"
 
