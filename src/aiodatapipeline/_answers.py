@@ -107,6 +107,8 @@ def _json_object(body: bytes) -> dict[str, object] | None:
 
 
 def _glimpse(reply: Reply) -> str:
+    if (where := reply.headers.get("location")) and reply.status < 400:
+        return f"redirected to {where!r}, as the service never does: check endpoint_url"
     if not reply.body:
         return "an empty body"
     kind = reply.headers.get("content-type", "")

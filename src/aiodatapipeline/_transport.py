@@ -44,6 +44,8 @@ from aiohttp import (
     ClientSSLError,
     ClientTimeout,
     ConnectionTimeoutError,
+    DummyCookieJar,
+    InvalidURL,
     ServerDisconnectedError,
     TCPConnector,
 )
@@ -249,7 +251,8 @@ class _HttpSession:
     """Sends what botocore has prepared over aiohttp, and no more.
 
     aiobotocore's own class looks for proxies and copies headers to and fro for every request,
-    which is 8 % of a call's CPU. Exceptions are the same, for whoever watches the events.
+    which is 8 % of a call's CPU. It also follows redirects, credentials and body in hand, and
+    keeps cookies; this does neither. Exceptions are the same, for whoever watches the events.
     """
 
     def __init__(
@@ -271,6 +274,7 @@ class _HttpSession:
             connector=TCPConnector(ssl=tls, **self._connector_args),
             timeout=self._timeout,
             auto_decompress=False,
+            cookie_jar=DummyCookieJar(),
         )
         return self
 
@@ -284,14 +288,21 @@ class _HttpSession:
         }
         headers["Accept-Encoding"] = "identity"
         url = URL(request.url, encoded=True)
+        failure: exceptions.BotoCoreError
         try:
             response = await self._session.request(
-                request.method, url, headers=headers, data=request.body
+                request.method, url, headers=headers, data=request.body, allow_redirects=False
             )
             await response.read()
+            return _HttpResponse(response)
+        except ClientPayloadError:
+            failure = exceptions.ConnectionClosedError(endpoint_url=request.url)
+        except ClientResponseError:
+            failure = exceptions.HTTPClientError(error=_NOT_HTTP)
         except Exception as error:
             raise _as_botocore(error, request.url) from error
-        return _HttpResponse(response)
+        # Without aiohttp's exception, which shows what came, encrypted values and all.
+        raise failure
 
 
 class _HttpResponse:
@@ -300,7 +311,8 @@ class _HttpResponse:
     def __init__(self, response: ClientResponse) -> None:
         self.raw, self.url, self.status_code = response, str(response.url), response.status
         self.headers = {
-            name.decode().lower(): value.decode() for name, value in response.raw_headers
+            name.decode(errors="replace").lower(): value.decode(errors="replace")
+            for name, value in response.raw_headers
         }
 
     @property
@@ -323,7 +335,6 @@ def _tls(verify: str | bool) -> ssl.SSLContext:  # noqa: FBT001  # botocore's ty
 _AS_BOTOCORE: tuple[tuple[type[Exception], type[exceptions.BotoCoreError]], ...] = (
     (ClientSSLError, exceptions.SSLError),
     (ServerDisconnectedError, exceptions.ConnectionClosedError),
-    (ClientPayloadError, exceptions.ConnectionClosedError),
     (ConnectionTimeoutError, exceptions.ConnectTimeoutError),
     (TimeoutError, exceptions.ReadTimeoutError),
     (ClientConnectionError, exceptions.EndpointConnectionError),
@@ -465,11 +476,14 @@ _NO_REGION = (
     "no AWS region found: pass region_name, or set AWS_DEFAULT_REGION or a profile's region"
 )
 
+_NOT_HTTP = "what came is not HTTP"
 _NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, TimeoutError)
 _NOT_SENT = (exceptions.SSLError, exceptions.ProxyConnectionError)
 
 
-def _translate(error: Exception, operation: str, attempt: _Attempt) -> errors.DataPipelineError:
+def _translate(  # noqa: PLR0911  # one for each kind of exception
+    error: Exception, operation: str, attempt: _Attempt
+) -> errors.DataPipelineError:
     """Find our exception for one of botocore's, aiohttp's or the time limit's."""
     text = str(error) or type(error).__name__
     if isinstance(error, exceptions.ClientError):
@@ -485,11 +499,16 @@ def _translate(error: Exception, operation: str, attempt: _Attempt) -> errors.Da
         return errors.MissingRegionError(_NO_REGION)
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return errors.MissingCredentialsError(text)
+    if isinstance(error.__context__, InvalidURL):
+        return errors.ConfigurationError(f"no address to send to: {text}", operation=operation)
     if isinstance(error, _NO_ANSWER):
         return _no_answer(error, text, operation, attempt)
     if attempt.signed:
         return errors.ResponseLostError(text, operation=operation)
-    return errors.ConfigurationError(text, operation=operation)
+    if operation and isinstance(error, exceptions.BotoCoreError):
+        # Credentials were found when the client was opened; getting new ones failed just now.
+        return errors.RequestNotSentError(text, operation=operation)
+    return errors.ConfigurationError(text)
 
 
 def _no_answer(
@@ -504,11 +523,21 @@ def _no_answer(
             return errors.ReadTimeoutError("no answer in the time for it", operation=operation)
         return errors.ConnectTimeoutError("not sent in the time for it", operation=operation)
     # EndpointConnectionError stands for a connection that was refused and for one that broke.
-    refused = isinstance(error.__context__, ClientConnectorError)
+    refused = _is_about(error.__context__, error)
     if refused or isinstance(error, _NOT_SENT) or not attempt.signed:
         return errors.RequestNotSentError(text, operation=operation)
     if isinstance(error, exceptions.EndpointConnectionError):
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
+    if isinstance(error, exceptions.HTTPClientError) and error.kwargs.get("error") == _NOT_HTTP:
+        text = _NOT_HTTP
     if isinstance(error.__context__, ClientResponseError):
-        text = "what came is not HTTP"  # aiohttp shows it, encrypted values and all
+        text = _NOT_HTTP  # aiohttp shows it, encrypted values and all
     return errors.ResponseLostError(text, operation=operation)
+
+
+def _is_about(cause: BaseException | None, error: Exception) -> bool:
+    """Whether no connection could be made to the service: to it, and not where it redirected."""
+    if not isinstance(cause, ClientConnectorError):
+        return False
+    url = URL(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+    return (cause.host, cause.port) == (url.host, url.port)

@@ -15,7 +15,12 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.awsrequest import AWSPreparedRequest
 
-from aiodatapipeline import DataPipelineClient, TransportError
+from aiodatapipeline import (
+    DataPipelineClient,
+    ResponseError,
+    ResponseLostError,
+    TransportError,
+)
 from tests.integration.clients import ACCESS_KEY, REGION, SECRET_KEY, client_for
 from tests.integration.server import Answer, Server, Then, always, http, refusing_port, tls_of
 
@@ -25,7 +30,6 @@ BREAKS = {
     "half-of-the-headers": Answer(b"HTTP/1.1 200 OK\r\nContent-", Then.CLOSE),
     "half-of-the-body": http(b"{", content_length=2, then=Then.CLOSE),
     "reset-in-the-body": http(b"{", content_length=2, then=Then.RESET),
-    "no-http": Answer(b"220 mail.example.com ESMTP\r\n\r\n", Then.CLOSE),
 }
 
 
@@ -156,3 +160,34 @@ async def ask_with(config: AioConfig, server: Server, *, verify: bool | str) -> 
     )
     async with client:
         await client.set_task_status("task", "FINISHED")
+
+
+class Follows(AIOHTTPSession):
+    """An application's own, which goes where it is sent."""
+
+
+async def test_what_another_class_brings_from_somewhere_else_is_no_answer() -> None:
+    session: Any = AioSession()
+    session.set_default_client_config(AioConfig(http_session_cls=Follows))
+    redirect = http(b"", 302, headers={"Location": "/elsewhere"})
+    async with (
+        Server(redirect, http(b"")) as server,
+        client_for(server.url, session=session) as client,
+    ):
+        with pytest.raises(ResponseError, match=r"/elsewhere.*endpoint_url"):
+            await client.set_task_status("task", "FINISHED")
+
+
+async def test_a_redirect_to_nowhere_does_not_make_a_request_unsent() -> None:
+    session: Any = AioSession()
+    session.set_default_client_config(AioConfig(http_session_cls=Follows))
+    with refusing_port() as port:
+        redirect = http(b"", 307, headers={"Location": f"http://127.0.0.1:{port}/"})
+        async with (
+            Server(handler=always(redirect)) as server,
+            client_for(server.url, session=session) as client,
+        ):
+            with pytest.raises(ResponseLostError):
+                await client.poll_for_task("group")
+
+    assert len(server.received) == 1
