@@ -103,3 +103,10 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; a dead reference fails it."""
     session.install("-e", ".", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, beside other clients; name topics behind ``--`` to measure only those."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
