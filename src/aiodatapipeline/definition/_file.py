@@ -8,6 +8,7 @@ refuse (null, objects that are no reference) is refused here, with the place.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -99,8 +100,13 @@ class Definition:
     member's name; the object itself has the name ``""``. Empty if from no text."""
 
     @classmethod
-    def from_file(cls, path: str | PathLike[str]) -> Self:
+    def from_file(cls, path: str | PathLike[str], *, whole: bool = True) -> Self:
         """Read a definition file: UTF-8, with or without a byte order mark.
+
+        Args:
+            path: The file.
+            whole: Whether the objects must be in it. Parameters and values are often kept in
+                files of their own, see ``with_parts``.
 
         Raises:
             DefinitionError: It is no definition.
@@ -113,15 +119,16 @@ class Definition:
             line = data.count(b"\n", 0, error.start) + 1
             column = error.start - data.rfind(b"\n", 0, error.start)
             raise DefinitionError("not UTF-8", str(path), Position(line, column)) from None
-        return cls.from_text(text, name=str(path))
+        return cls.from_text(text, name=str(path), whole=whole)
 
     @classmethod
-    def from_text(cls, text: str, *, name: str = "<text>") -> Self:
+    def from_text(cls, text: str, *, name: str = "<text>", whole: bool = True) -> Self:
         """Read the text of a definition file.
 
         Args:
             text: Strict JSON.
             name: What to call the text in messages.
+            whole: As for ``from_file``.
 
         Raises:
             DefinitionError: It is no definition.
@@ -130,28 +137,41 @@ class Definition:
             body, positions = read_json(text)
         except JsonError as error:
             raise DefinitionError(error.message, name, error.position) from None
-        return cls._read(body, name, positions)
+        reader = _Reader(name, positions)
+        return cls(*reader.read(body, whole=whole), name, reader.found)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object]) -> Self:
+    def from_mapping(cls, mapping: Mapping[str, object], *, whole: bool = True) -> Self:
         """Read what a definition file says from dicts and lists.
 
         A number or a boolean stands for its JSON text.
 
+        Args:
+            mapping: With objects, and possibly parameters and values.
+            whole: As for ``from_file``.
+
         Raises:
             DefinitionError: It is no definition.
         """
-        return cls._read(mapping, "", {})
-
-    @classmethod
-    def _read(cls, body: object, source: str, positions: Mapping[JsonPath, Position]) -> Self:
-        reader = _Reader(source, positions)
-        return cls(*reader.read(body), source, reader.found)
+        return cls(*_Reader("", {}).read(mapping, whole=whole))
 
     @classmethod
     def from_response(cls, response: GetPipelineDefinitionResponse) -> Self:
         """Take the definition that the service gave back."""
         return cls(response.pipeline_objects, response.parameter_objects, response.parameter_values)
+
+    def with_parts(self, parts: Definition) -> Definition:
+        """Take what another definition has in the place of one's own, as the AWS CLI does.
+
+        Args:
+            parts: Its objects, if it has any, replace all objects here; likewise parameters
+                and values.
+        """
+        return dataclasses.replace(
+            self if not parts.objects else parts,
+            parameters=parts.parameters or self.parameters,
+            values=parts.values or self.values,
+        )
 
     def to_request(self, pipeline_id: str) -> PutPipelineDefinitionRequest:
         """Make the request that puts this definition.
@@ -244,13 +264,13 @@ class _Reader:
         self.found: dict[tuple[str, str], Position] = {}
 
     def read(
-        self, body: object
+        self, body: object, *, whole: bool
     ) -> tuple[tuple[PipelineObject, ...], tuple[ParameterObject, ...], tuple[ParameterValue, ...]]:
         members = self._members(body, ())
-        if "objects" not in members:
+        if whole and "objects" not in members:
             self._refuse('the "objects" are missing', ())
         return (
-            tuple(self._objects(members["objects"])),
+            tuple(self._objects(members.get("objects", ()))),
             tuple(self._parameters(members.get("parameters", ()))),
             tuple(self._values(members.get("values", {}))),
         )
