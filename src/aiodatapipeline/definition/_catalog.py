@@ -31,10 +31,6 @@ class Kind(StrEnum):
     UTILITY = "utility"
 
 
-# These are run in the intervals of a schedule.
-SCHEDULED = frozenset({Kind.ACTIVITY, Kind.DATA_NODE, Kind.RESOURCE})
-
-
 class ValueKind(StrEnum):
     """What a field holds, in the guide's words."""
 
