@@ -330,6 +330,19 @@ def test_a_field_that_leads_back_to_itself_is_refused() -> None:
     assert (error.column, error.reason) == (5, "in 'a': in 'b': in 'c': 'a' is made of itself")
 
 
+class Unread:
+    """An object whose fields are parsed when they are asked for, as a scope may do."""
+
+    def lookup(self, name: str, /) -> Found:
+        return parse({"broken": "#{1 +}", "whole": "#{1}/#{broken}"}[name])
+
+
+def test_a_field_that_cannot_be_read_is_told_where_it_is_used() -> None:
+    error = refusal("a #{whole}", Unread())
+
+    assert (error.column, error.reason) == (4, "in 'whole': in 'broken': a value is expected here")
+
+
 def test_a_field_may_be_used_twice() -> None:
     scope = MappingScope({"a": parse("#{b}#{b}"), "b": parse("x")})
 

@@ -77,6 +77,7 @@ class Scope(Protocol):
 
         Raises:
             UnknownNameError: There is no such field or parameter.
+            ExpressionError: There is, and its expressions cannot be read.
         """
         ...
 
@@ -604,6 +605,8 @@ class _Evaluation:
             waiting = [owner.lookup(name)]
         except UnknownNameError as unknown:
             raise Refused(str(unknown)) from unknown
+        except ExpressionError as error:
+            raise _inside(name, error) from error.__cause__
         if not isinstance(waiting[0], tuple):
             return self._found(waiting[0], owner, name)
         items: list[_Item] = []
@@ -634,7 +637,7 @@ class _Evaluation:
         try:
             return self._template(found, owner)
         except ExpressionError as error:
-            raise Refused(f"in {_quoted(name)}: {error.reason}") from error.__cause__
+            raise _inside(name, error) from error.__cause__
         finally:
             self._within.pop()
 
@@ -665,6 +668,11 @@ class _Evaluation:
         self._steps -= steps
         if self._steps < 0:
             raise Refused(f"the evaluation takes more than {self._limits.steps:,} steps")
+
+
+def _inside(name: str, error: ExpressionError) -> Refused:
+    """Tell of an error in a field's text to whoever used the field."""
+    return Refused(f"in {_quoted(name)}: {error.reason}")
 
 
 def _items(operand: _Operand) -> tuple[_Item, ...]:
