@@ -329,7 +329,7 @@ class _Reader:
             members = self._members(element, path)
             if "id" not in members:
                 self._refuse('the "id" is missing', path)
-            element_id = self._text(members["id"], (*path, "id"), "", "id")
+            element_id = self._text(members["id"], (*path, "id"), "", "")
             if element_id in seen:
                 self._refuse("the id is already taken", (*path, "id"), element_id)
             seen.add(element_id)
@@ -379,7 +379,15 @@ class _Reader:
         self, reason: str, path: JsonPath, object_id: str = "", member: str = ""
     ) -> NoReturn:
         position = self._positions.get(path)
+        if path and not object_id:
+            reason = f"{_spelled(path)}: {reason}"
         raise DefinitionError(reason, self._source, position, object_id, member)
+
+
+def _spelled(path: JsonPath) -> str:
+    """Spell a path for people: ``objects[3].id``."""
+    words = (f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    return "".join(words).removeprefix(".")
 
 
 def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
