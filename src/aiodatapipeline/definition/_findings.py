@@ -131,7 +131,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = f"{self.object_id}: " if self.object_id else ""
-        return f"{self.severity}: {place}{self.message} {self.advice}"
+        return f"{self.severity}: {place}{self.message.rstrip('.')}. {self.advice}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ so on; whoever names no parent has ``Default``, if there is one. The nearest say
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ ParameterValues: TypeAlias = Mapping[str, str | Iterable[str]] | Iterable[Parame
 """Values of parameters, as a mapping or as the API has them."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TRUTH = {"true": True, "false": False}
 
 
@@ -169,7 +170,9 @@ class Parameter:
                 return int(text)
         except ValueError:  # more digits than Python converts
             return text
-        return float(text) if kind == "double" and _DOUBLE.fullmatch(text) else text
+        if kind == "double" and _DOUBLE.fullmatch(text) and math.isfinite(float(text)):
+            return float(text)
+        return text
 
     def problems(self) -> Iterator[str]:
         """Say what is wrong with its value, one sentence each; the value is in none of them."""
@@ -386,9 +389,9 @@ def _by_id(values: ParameterValues) -> dict[str, tuple[str, ...]]:
             for key, value in values.items()
         }
     grouped: dict[str, list[str]] = {}
-    for value in values:
-        if isinstance(value, ParameterValue):  # as all are; the type checkers cannot know
-            grouped.setdefault(value.id, []).append(value.string_value)
+    # They all are, as the type checkers cannot know.
+    for value in (each for each in values if isinstance(each, ParameterValue)):
+        grouped.setdefault(value.id, []).append(value.string_value)
     return {key: tuple(texts) for key, texts in grouped.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aiodatapipeline.definition._catalog import Kind
+from aiodatapipeline.definition._catalog import Kind, ValueKind
 from aiodatapipeline.definition._findings import Finding, FindingId, Severity
 from aiodatapipeline.definition._inherit import SECRET, EffectiveObject
 from aiodatapipeline.definition._json import shown
@@ -37,7 +37,7 @@ def _unknown_name(
     subject: Subject, each: EffectiveObject, key: str, path: tuple[str, ...]
 ) -> Iterator[Finding]:
     # What an abstract object says is evaluated in those that inherit from it.
-    owners = subject.heirs(each) if each.type is None else iter((each,))
+    owners = iter((each,)) if "type" in each else subject.heirs(each)
     reason = _unresolved(subject, next(owners), path)
     if reason and all(_unresolved(subject, owner, path) for owner in owners):
         run_time = any(name.startswith("@") for name in path)
@@ -66,7 +66,8 @@ def _unresolved(subject: Subject, owner: EffectiveObject, path: tuple[str, ...])
                 following[each.parent.id] = each.parent
             elif name in each:
                 following.update((target.id, target) for target in subject.targets(each, name))
-                if depth + 1 < len(path) and each.strings(name):
+                mixed_up = subject.kind(each, name) is ValueKind.REFERENCE
+                if depth + 1 < len(path) and each.strings(name) and not mixed_up:
                     return f"{shown(name)} of {shown(each.id)} is no reference"
             elif depth or name not in subject.resolved.parameters:
                 return f"{shown(each.id)} has no field {shown(name)}"

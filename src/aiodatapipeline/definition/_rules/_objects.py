@@ -73,15 +73,15 @@ def types(subject: Subject) -> Iterator[Finding]:
                 "value must be one text",
                 "Say one type, as a plain text.",
             )
-        elif each.type and each.id not in subject.types and "type" in each.own:
+        elif said and each.id not in subject.types and (name := each.string("type")):
             yield subject.finding(
                 FindingId.UNKNOWN_TYPE,
                 (each.id, "type"),
-                f"is {shown(each.type)}, which is no documented type",
-                did_you_mean(each.type, subject.catalog.types)
+                f"is {shown(name)}, which is no documented type",
+                did_you_mean(name, subject.catalog.types)
                 or "See the pipeline object reference for the types there are.",
             )
-        elif "type" not in each and each.id != DEFAULT_ID and each.id not in subject.parents:
+        elif not ("type" in each or subject.may_lack_type(each) or subject.is_open(each)):
             yield subject.finding(
                 FindingId.MISSING_FIELD,
                 (each.id, "type"),
@@ -128,7 +128,7 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
     """Find what is missing after inheritance."""
     for each in subject.objects:
         known = subject.types.get(each.id)
-        if known is None:
+        if known is None or subject.is_open(each):
             continue
         for group in (*((key,) for key in known.required), *known.one_of):
             if not any(key in each for key in group):
@@ -170,7 +170,9 @@ def resources(subject: Subject) -> Iterator[Finding]:
     found = [
         each
         for each in subject.objects
-        if each.id in subject.types and subject.types[each.id].kind is Kind.RESOURCE
+        if each.id in subject.types
+        and subject.types[each.id].kind is Kind.RESOURCE
+        and not subject.is_open(each)
     ]
     if any("pipelineLogUri" not in each for each in found):
         yield subject.finding(

@@ -39,11 +39,12 @@ def _is_fit(subject: Subject, each: EffectiveObject, key: str, target_id: str) -
     usable = subject.catalog.references.get(key)
     if usable is None or subject.kind(each, key) is not ValueKind.REFERENCE:
         return True
-    target = subject.types.get(target_id)
-    if target is None:
-        # Of a type that is not in the guide, nothing is known.
-        return subject.resolved.objects[target_id].type is not None
-    return bool(usable & {target.kind, target.name})
+    known = subject.types.get(target_id)
+    if known:
+        return bool(usable & {known.kind, known.name})
+    # A type that is not in the guide may fit; one that is missing was told already.
+    target = subject.resolved.objects[target_id]
+    return subject.is_open(target) or not subject.may_lack_type(target)
 
 
 def _described(subject: Subject, object_id: str) -> str:
@@ -56,7 +57,7 @@ def dependency_cycles(subject: Subject) -> Iterator[Finding]:
     waits = {
         each.id: tuple(dict.fromkeys(each.refs("dependsOn")))
         for each in subject.resolved.objects.values()
-        if each.type is not None
+        if "type" in each
     }
     for cycle in _cycles(waits):
         yield subject.finding(

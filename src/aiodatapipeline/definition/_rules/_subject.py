@@ -65,11 +65,12 @@ class Subject:
     @cached_property
     def types(self) -> Mapping[str, ObjectType]:
         """The types of the objects by id, without those that have none or an unknown one."""
-        found = (
-            (each.id, self.catalog.types.get(each.type or ""))
-            for each in self.resolved.objects.values()
-        )
-        return {object_id: known for object_id, known in found if known}
+        found: dict[str, ObjectType] = {}
+        for each in self.resolved.objects.values():
+            said = each.values("type")
+            if len(said) == 1 and isinstance(said[0], str) and said[0] in self.catalog.types:
+                found[each.id] = self.catalog.types[said[0]]
+        return found
 
     @cached_property
     def parents(self) -> frozenset[str]:
@@ -130,11 +131,19 @@ class Subject:
         known = self.types.get(each.id)
         if known:
             return known.fields.get(key)
-        return self.catalog.fields.get(key) if each.type is None else None
+        return None if "type" in each else self.catalog.fields.get(key)
 
     def is_open(self, each: EffectiveObject) -> bool:
-        """Whether an object may have fields that nobody knows of, having an unknown type."""
-        return each.type is not None and each.id not in self.types
+        """Whether an object may have fields unknown here: by its type, or a parent gone astray."""
+        return ("type" in each and each.id not in self.types) or any(
+            "parent" in one.own
+            and (one.parent is None or one.own["parent"] != (Ref(one.parent.id),))
+            for one in each.lineage()
+        )
+
+    def may_lack_type(self, each: EffectiveObject) -> bool:
+        """Whether an object is there to be inherited from, and need not be anything itself."""
+        return each.id == DEFAULT_ID or each.id in self.parents
 
     def lone(self, each: EffectiveObject, key: str) -> str | None:
         """Give the literal value of a key, or None."""
