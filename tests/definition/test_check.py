@@ -251,7 +251,7 @@ PLANTED: list[tuple[Mapping[str, Changes | None], FindingId, str, str]] = [
     ({"Work": {"stdout": "#{command.nope}"}}, FindingId.UNKNOWN_NAME, "Work", "stdout"),
     ({"Work": {"stdout": "#{node.name}"}}, FindingId.UNKNOWN_NAME, "Work", "stdout"),
     ({"Work": {"stdout": "#{@nope}"}}, FindingId.UNKNOWN_NAME, "Work", "stdout"),
-    ({"Base": {"myWhat": "#{nope}"}}, FindingId.UNKNOWN_NAME, "Base", "myWhat"),
+    ({"Base": {"myWhat": "#{command} #{nope}"}}, FindingId.UNKNOWN_NAME, "Base", "myWhat"),
     ({"Default": {"pipelineLogUri": "#{myLogs}"}},
      FindingId.UNKNOWN_NAME, "Default", "pipelineLogUri"),
     ({"Daily": {"startDateTime": "#{myStart}"}},
@@ -798,16 +798,26 @@ def test_what_is_about_the_whole_has_no_id_in_the_answer() -> None:
 
 
 def test_a_hundred_objects_are_checked_at_once() -> None:
-    definition = many(100)
-    check(definition)
-    fastest = 1.0
+    work = {
+        f"Work{number}": {
+            **GOOD["Work"],
+            "command": f"work {number} #{{input.filePath}} #{{minusDays(@scheduledStartTime, 1)}}",
+            "dependsOn": [{"ref": "Work"}, {"ref": f"Work{number - 1}" if number else "After"}],
+            "attemptTimeout": "#{myHours} hours",
+        }
+        for number in range(100 - len(GOOD))
+    }
+    definition = good(work)
+    assert (len(definition.objects), found(definition)) == (100, [])
+    taken: list[float] = []
 
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         check(definition)
-        fastest = min(fastest, time.perf_counter() - began)
+        taken.append(time.process_time() - began)
 
-    assert fastest < 0.05
+    # It takes 10 ms, and the benchmark holds it to 50; coverage makes it several times as slow.
+    assert min(taken) < 0.25
 
 
 def test_checking_changes_nothing() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aiodatapipeline.definition._json import (
     MAX_DEPTH,
     MAX_LENGTH,
+    MAX_VALUES,
     JsonError,
     Position,
     read_json,
@@ -137,6 +138,15 @@ def test_a_text_that_is_far_too_long_is_refused_unread() -> None:
     error = refusal(" " * (MAX_LENGTH + 1))
 
     assert error.message == "longer than 10,000,000 characters"
+
+
+def test_more_values_than_any_definition_has_are_refused() -> None:
+    read_json("[" + "1," * (MAX_VALUES - 2) + "1]")
+
+    error = refusal("[" + "1,\n" * (MAX_VALUES - 1) + "1]")
+
+    assert error.message == "more than 200,000 values"
+    assert error.position == Position(MAX_VALUES, 1)
 
 
 def test_a_long_name_is_shown_in_short() -> None:

@@ -16,6 +16,7 @@ from aiodatapipeline.definition._file import Definition
 from aiodatapipeline.definition.expressions import (
     ExpressionError,
     Found,
+    Limits,
     MappingScope,
     Template,
     UnknownNameError,
@@ -38,6 +39,8 @@ SECRET = "*"  # noqa: S105  # what the name of an encrypted field or parameter b
 ParameterValues: TypeAlias = Mapping[str, str | Iterable[str]] | Iterable[ParameterValue]
 """Values of parameters, as a mapping or as the API has them."""
 
+# Enough for a period or a time made of parameters.
+_LITERAL_LIMITS = Limits(steps=2_000, size=10_240)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TRUTH = {"true": True, "false": False}
@@ -288,13 +291,13 @@ class ResolvedDefinition:
         if template.is_constant:
             return template.text
         known: dict[str, Found] = {}
-        for name in template.names:
-            parameter = self.parameters.get(str(name))
+        for name in {str(each) for each in template.names}:
+            parameter = self.parameters.get(name)
             if parameter is None or not parameter.texts:
                 return None
-            known[parameter.id] = parameter.value
+            known[name] = parameter.value
         try:
-            return template.render(MappingScope(known))
+            return template.render(MappingScope(known), limits=_LITERAL_LIMITS)
         except ExpressionError:
             return None
 

@@ -16,6 +16,8 @@ from typing import NoReturn
 
 # A definition is at most 100 objects of 15,360 bytes, and a quota can be raised.
 MAX_LENGTH = 10_000_000
+# Fields can be short, and lists long; this is many times what 100 objects of 50 fields need.
+MAX_VALUES = 200_000
 # A definition needs five levels; what it does not use may be deeper, within reason.
 MAX_DEPTH = 100
 
@@ -52,8 +54,7 @@ def read_json(text: str) -> tuple[object, dict[Path, Position]]:
         it begins. The whole has the path ``()``.
 
     Raises:
-        JsonError: It is no strict JSON, says a name twice in one object, nests too deep or
-            is too long.
+        JsonError: It is no strict JSON, says a name twice in one object, or is too large.
     """
     reader = _Reader(text)
     value = reader.read()
@@ -104,6 +105,8 @@ class _Reader:
     def _value(self, path: Path) -> object:
         first = self._peek()
         self.places[path] = self._at
+        if len(self.places) > MAX_VALUES:
+            self._refuse(f"more than {MAX_VALUES:,} values", self._at)
         if first == "{":
             return self._object(path)
         if first == "[":

@@ -133,13 +133,28 @@ class Subject:
             return known.fields.get(key)
         return None if "type" in each else self.catalog.fields.get(key)
 
-    def is_open(self, each: EffectiveObject) -> bool:
-        """Whether an object may have fields unknown here: by its type, or a parent gone astray."""
-        return ("type" in each and each.id not in self.types) or any(
-            "parent" in one.own
-            and (one.parent is None or one.own["parent"] != (Ref(one.parent.id),))
-            for one in each.lineage()
+    @cached_property
+    def open_ids(self) -> frozenset[str]:
+        """The objects that may have fields unknown here: by their type, or a parent gone astray."""
+        return frozenset(
+            each.id
+            for each in self.resolved.objects.values()
+            if ("type" in each and each.id not in self.types)
+            or any(_is_astray(one) for one in each.lineage())
         )
+
+    def is_open(self, each: EffectiveObject) -> bool:
+        """Whether an object is one of those."""
+        return each.id in self.open_ids
+
+    @cached_property
+    def names(self) -> Mapping[str, frozenset[str]]:
+        """What expressions can use of each object by id: fields and what it is in itself."""
+        found: dict[str, frozenset[str]] = {}
+        for each in self.resolved.objects.values():
+            inherits = {"parent"} if each.parent else set[str]()
+            found[each.id] = IDENTITY.union(each.keys(), inherits)
+        return found
 
     def may_lack_type(self, each: EffectiveObject) -> bool:
         """Whether an object is there to be inherited from, and need not be anything itself."""
@@ -188,6 +203,13 @@ class Subject:
             advice=advice,
             position=positions.get(at) or positions.get((object_id, "")),
         )
+
+
+def _is_astray(each: EffectiveObject) -> bool:
+    """Whether an object names a parent, and does not inherit from that one alone."""
+    if "parent" not in each.own:
+        return False
+    return each.parent is None or each.own["parent"] != (Ref(each.parent.id),)
 
 
 Rule = Callable[[Subject], Iterable[Finding]]
