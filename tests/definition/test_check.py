@@ -410,6 +410,18 @@ def test_the_advice_guesses_what_was_meant(changes: Mapping[str, Changes], advic
     assert only(good(changes)).advice == advice
 
 
+def test_there_is_no_guess_about_a_long_word_or_after_many_guesses() -> None:
+    long = only(good({"Work": {"command" * 8: "x"}}))
+    wrong = {
+        f"T{n}": {"type": "Terminate", **{f"parent{m}": "x" for m in range(9)}} for n in range(30)
+    }
+
+    guesses = [each.advice for each in check(good(wrong)).findings]
+
+    assert "Did you mean" not in long.advice
+    assert guesses == ["Did you mean 'parent'?"] * 100 + [long.advice] * 170
+
+
 def test_a_long_cycle_is_cut_short_in_its_message() -> None:
     ring = {
         f"R{n}": {
@@ -734,6 +746,11 @@ def test_on_demand_there_is_no_backfill() -> None:
     definition = good({"Default": ON_DEMAND, "Daily": None})
 
     assert found(definition, now=NOW) == []
+
+
+def test_the_time_needs_a_zone() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        check(good(), now=NOW.replace(tzinfo=None))
 
 
 # What the API would answer.

@@ -274,6 +274,9 @@ HEAVY: dict[str, Callable[[], object]] = {
         hundred(lambda number: {"retryDelay": "#{" + "myX ^ " * 1500 + f"{number}}}"}),
         values={"myX": "9" * 18},
     ),
+    "references that lead nowhere": lambda: check(
+        hundred(lambda number: {"my_": [{"ref": f"A{number}{n}"} for n in range(500)]})
+    ),
     "names that resemble others": lambda: check(
         hundred(lambda number: {f"preconditionTimeou{number}x{n}": "1" for n in range(40)})
     ),

@@ -48,7 +48,12 @@ def check(
 
     Returns:
         The findings. With more objects than the quota, only what concerns the whole.
+
+    Raises:
+        ValueError: ``now`` has no time zone.
     """
+    if now is not None and now.tzinfo is None:
+        raise ValueError("now needs a time zone, such as datetime.now(UTC) has")
     subject = _rules.Subject(
         definition=definition,
         resolved=resolve(definition, values),

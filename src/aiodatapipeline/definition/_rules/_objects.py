@@ -9,7 +9,7 @@ from aiodatapipeline.definition._catalog import Catalog, Kind, ObjectType
 from aiodatapipeline.definition._findings import Finding, FindingId, Severity
 from aiodatapipeline.definition._inherit import DEFAULT_ID, EffectiveObject
 from aiodatapipeline.definition._json import shown
-from aiodatapipeline.definition._rules._subject import IDENTITY, Subject, did_you_mean, way_round
+from aiodatapipeline.definition._rules._subject import IDENTITY, Subject, way_round
 from aiodatapipeline.models import Ref
 
 _USER_FIELD = re.compile(r"\*?my[A-Z_]")
@@ -78,7 +78,7 @@ def types(subject: Subject) -> Iterator[Finding]:
                 FindingId.UNKNOWN_TYPE,
                 (each.id, "type"),
                 f"is {shown(name)}, which is no documented type",
-                did_you_mean(name, subject.catalog.types)
+                subject.guess(name, subject.catalog.types)
                 or "See the pipeline object reference for the types there are.",
             )
         elif not ("type" in each or subject.may_lack_type(each) or subject.is_open(each)):
@@ -109,7 +109,7 @@ def fields(subject: Subject) -> Iterator[Finding]:
                     FindingId.UNKNOWN_FIELD,
                     (each.id, key),
                     f"is no documented field of {known.name}",
-                    did_you_mean(key, known.fields)
+                    subject.guess(key, known.fields)
                     or "A field of your own begins with 'my' and a capital letter.",
                 )
 

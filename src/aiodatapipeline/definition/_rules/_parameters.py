@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aiodatapipeline.definition._findings import Finding, FindingId, Severity
-from aiodatapipeline.definition._rules._subject import PARAMETER_ID, TRUTH, Subject, did_you_mean
+from aiodatapipeline.definition._rules._subject import PARAMETER_ID, TRUTH, Subject
 
 _TYPES = frozenset({"string", "integer", "double", "aws::s3::objectkey"})
 
@@ -50,7 +50,7 @@ def parameter_values(subject: Subject) -> Iterator[Finding]:
                 FindingId.UNDECLARED_PARAMETER,
                 (each.id, ""),
                 "there is a value for a parameter that is neither declared nor used",
-                did_you_mean(each.id, declared) or "Declare it, or drop the value.",
+                subject.guess(each.id, declared) or "Declare it, or drop the value.",
             )
         elif not (each.texts or each.optional):
             yield subject.finding(

@@ -8,7 +8,7 @@ from aiodatapipeline.definition._catalog import ValueKind
 from aiodatapipeline.definition._findings import Finding, FindingId
 from aiodatapipeline.definition._inherit import EffectiveObject
 from aiodatapipeline.definition._json import shown
-from aiodatapipeline.definition._rules._subject import Subject, did_you_mean, way_round
+from aiodatapipeline.definition._rules._subject import Subject, way_round
 from aiodatapipeline.models import Ref
 
 
@@ -22,7 +22,7 @@ def references(subject: Subject) -> Iterator[Finding]:
                         FindingId.UNRESOLVED_REFERENCE,
                         (each.id, key),
                         f"refers to {shown(target_id)}, which is not there",
-                        did_you_mean(target_id, subject.resolved.objects)
+                        subject.guess(target_id, subject.resolved.objects)
                         or "Add an object with this id, or take the reference away.",
                     )
                 elif not _is_fit(subject, each, key, target_id):

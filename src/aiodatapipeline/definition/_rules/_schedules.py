@@ -91,7 +91,7 @@ def backfills(subject: Subject) -> Iterator[Finding]:
     for each in subject.objects:
         known = subject.types.get(each.id)
         start = read_date_time(subject.lone(each, "startDateTime") or "")
-        if known and known.kind is Kind.SCHEDULE and start and start < subject.now - _RECENT:
+        if known and known.kind is Kind.SCHEDULE and start and subject.now - start > _RECENT:
             late[each.id] = start
             yield subject.finding(
                 FindingId.BACKFILL,

@@ -21,6 +21,9 @@ from aiodatapipeline.models import Ref
 MAX_FIELDS = 50
 MAX_OBJECT_BYTES = 15_360
 
+MAX_GUESSES = 100
+MAX_GUESSED = 50  # characters; no name in the guide has so many
+
 ON_DEMAND = "ondemand"
 # What an object is in itself, and no field.
 IDENTITY = frozenset({"id", "name", "type"})
@@ -178,6 +181,21 @@ class Subject:
         found = (self.resolved.objects.get(ref) for ref in dict.fromkeys(each.refs(key)))
         return (target for target in found if target)
 
+    @cached_property
+    def _guesses(self) -> Iterator[int]:
+        return iter(range(MAX_GUESSES))
+
+    def guess(self, word: str, known: Iterable[str]) -> str:
+        """Ask about the most similar of the known words; empty if none is, or it was done often.
+
+        The comparison is slow, and nobody reads a hundred guesses.
+        """
+        if len(word) > MAX_GUESSED or next(self._guesses, None) is None:
+            return ""
+        by_lower = {each.lower(): each for each in known}
+        close = difflib.get_close_matches(word.lower(), by_lower, 1, 0.75)
+        return f"Did you mean {by_lower[close[0]]!r}?" if close else ""
+
     def finding(
         self,
         finding_id: FindingId,
@@ -224,11 +242,3 @@ def way_round(cycle: tuple[str, ...]) -> str:
     """Show a cycle, at no great length."""
     ids = [shown(each) for each in (*cycle, cycle[0])]
     return " -> ".join(ids if len(ids) < 10 else [*ids[:8], "...", ids[-1]])
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Ask about the most similar of the known words; empty if none is."""
-    by_lower = {each.lower(): each for each in known}
-    # No name in the guide is nearly so long, and the comparison is slow.
-    close = difflib.get_close_matches(word.lower(), by_lower, 1, 0.75) if len(word) <= 50 else []
-    return f"Did you mean {by_lower[close[0]]!r}?" if close else ""
