@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
+from itertools import takewhile
 from typing import TypeAlias
 
 from aiodatapipeline.definition._file import Definition
@@ -330,8 +331,15 @@ class _Writer:
                 yield from ((indent + 4, piece, text) for text in lines)
         yield from _refusal(indent + 2, change.refused)
 
-    def _pieces(self, old: list[_Shown], new: list[_Shown]) -> Iterator[tuple[str, Iterable[str]]]:
+    def _pieces(self, old: list[_Shown], new: list[_Shown]) -> Iterator[tuple[str, list[str]]]:
         """Cut two lists of lines into what stays, what goes and what comes."""
+        start = _same(zip(old, new, strict=False))
+        end = _same(zip(reversed(old[start:]), reversed(new[start:]), strict=False))
+        yield " ", _shortened(_texts(old[:start]))
+        yield from self._changed(old[start : len(old) - end], new[start : len(new) - end])
+        yield " ", _shortened(_texts(old[len(old) - end :]))
+
+    def _changed(self, old: list[_Shown], new: list[_Shown]) -> Iterator[tuple[str, list[str]]]:
         pairs = len(old) * len(new)
         if pairs > min(_MOST_PAIRS, self._pairs):
             yield "-", _texts(old)
@@ -345,6 +353,11 @@ class _Writer:
             else:
                 yield "-", _texts(old[old_from:old_to])
                 yield "+", _texts(new[new_from:new_to])
+
+
+def _same(pairs: Iterable[tuple[_Shown, _Shown]]) -> int:
+    """Count the pairs before the first of two that are not the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _refusal(indent: int, reason: str) -> Iterator[_Line]:
