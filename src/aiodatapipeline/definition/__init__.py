@@ -1,0 +1,31 @@
+"""Pipeline definitions: files, checks, expressions and drawings. Pure: no network."""
+
+from aiodatapipeline.definition._check import Quotas, check
+from aiodatapipeline.definition._file import Definition, DefinitionError, Position
+from aiodatapipeline.definition._findings import Finding, FindingId, Report, Severity
+from aiodatapipeline.definition._inherit import (
+    EffectiveObject,
+    ObjectScope,
+    Parameter,
+    ParameterValues,
+    ResolvedDefinition,
+    resolve,
+)
+
+__all__ = [
+    "Definition",
+    "DefinitionError",
+    "EffectiveObject",
+    "Finding",
+    "FindingId",
+    "ObjectScope",
+    "Parameter",
+    "ParameterValues",
+    "Position",
+    "Quotas",
+    "Report",
+    "ResolvedDefinition",
+    "Severity",
+    "check",
+    "resolve",
+]
