@@ -46,6 +46,7 @@ from aiohttp import (
     ConnectionTimeoutError,
     DummyCookieJar,
     InvalidURL,
+    NonHttpUrlClientError,
     ServerDisconnectedError,
     TCPConnector,
 )
@@ -499,7 +500,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
         return errors.MissingRegionError(_NO_REGION)
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return errors.MissingCredentialsError(text)
-    if isinstance(error.__context__, InvalidURL):
+    if isinstance(error.__context__, InvalidURL | NonHttpUrlClientError):
         return errors.ConfigurationError(f"no address to send to: {text}", operation=operation)
     if isinstance(error, _NO_ANSWER):
         return _no_answer(error, text, operation, attempt)

@@ -191,3 +191,17 @@ async def test_a_redirect_to_nowhere_does_not_make_a_request_unsent() -> None:
                 await client.poll_for_task("group")
 
     assert len(server.received) == 1
+
+
+async def test_what_another_class_shows_of_what_is_not_http_is_not_told() -> None:
+    session: Any = AioSession()
+    session.set_default_client_config(AioConfig(http_session_cls=Follows))
+    answer = Answer(b"220 mail.example.com ESMTP\r\n\r\n", Then.CLOSE)
+    async with (
+        Server(handler=always(answer)) as server,
+        client_for(server.url, session=session, max_attempts=1) as client,
+    ):
+        with pytest.raises(ResponseLostError, match="what came is not HTTP") as caught:
+            await client.set_task_status("task", "FINISHED")
+
+    assert "ESMTP" not in str(caught.value)

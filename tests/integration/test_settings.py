@@ -15,7 +15,7 @@ import pytest
 import trustme
 from aiobotocore.session import AioSession
 from botocore.exceptions import ConnectTimeoutError as ConnectTimeout
-from botocore.exceptions import NoCredentialsError, NoRegionError
+from botocore.exceptions import CredentialRetrievalError, NoCredentialsError, NoRegionError
 from botocore.exceptions import ReadTimeoutError as ReadTimeout
 
 from aiodatapipeline import (
@@ -200,7 +200,8 @@ async def test_a_proxy_that_is_not_there_gets_no_request(set_env: SetEnv) -> Non
 
 
 @pytest.mark.parametrize(
-    "endpoint_url", ["nonsense", "http://", "http://two words", "http://127.0.0.1:70000"]
+    "endpoint_url",
+    ["nonsense", "http://", "http://two words", "http://127.0.0.1:70000", "ftp://127.0.0.1"],
 )
 async def test_an_endpoint_that_is_none_is_told(endpoint_url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -526,6 +527,10 @@ async def test_a_session_s_settings_and_handlers_are_used() -> None:
     assert seen == ["before-send.data-pipeline.SetTaskStatus"]
 
 
+# What a role's or a machine's credentials raise when they cannot be renewed.
+NO_NEW_ONES = CredentialRetrievalError(provider="iam-role", error_msg="out of reach")
+
+
 @pytest.mark.parametrize(
     ("event", "raised", "kind"),
     [
@@ -534,6 +539,7 @@ async def test_a_session_s_settings_and_handlers_are_used() -> None:
         ("before-send", ValueError("a handler's bug"), ResponseLostError),
         ("before-call", ValueError("a handler's bug"), ConfigurationError),
         ("before-call", NoCredentialsError(), MissingCredentialsError),
+        ("before-call", NO_NEW_ONES, RequestNotSentError),
         ("before-call", NoRegionError(), MissingRegionError),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
