@@ -260,6 +260,21 @@ def test_a_parent_cycle_does_no_harm() -> None:
     assert len(refusals([a, b], [a, b | {"period": "2 days"}])) == 1
 
 
+def test_a_chain_of_ten_thousand_parents_is_compared_in_time() -> None:
+    chain: list[dict[str, Any]] = [
+        {"id": str(number), "type": "Schedule", "parent": {"ref": str(number + 1)}}
+        for number in range(10_000)
+    ]
+    old = definition(*chain, {"id": "10000", "period": "1 day"})
+    new = definition(*chain, {"id": "10000", "period": "2 days"})
+
+    start = time.perf_counter()
+    found = compare(old, new)
+
+    assert time.perf_counter() - start < 5
+    assert len(found.refusals) == 1
+
+
 # As text.
 
 

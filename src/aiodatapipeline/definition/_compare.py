@@ -254,20 +254,49 @@ def _moved_times(old: Definition, new: Definition) -> set[tuple[str, str]]:
 
     They are its own or those of an object that it inherits from.
     """
-    before, after = _schedules(old), _schedules(new)
+    before, after = _Times(old), _Times(new)
     return {
         (origin.id, key)
-        for object_id in before.keys() & after.keys()
+        for object_id in before.schedules & after.schedules
         for key in _FIXED_TIMES
-        if before[object_id].values(key) != after[object_id].values(key)
-        for side in (before, after)
-        if (origin := side[object_id].origin(key))
+        if before.values(object_id, key) != after.values(object_id, key)
+        for times in (before, after)
+        if (origin := times.origins[key][object_id])
     }
 
 
-def _schedules(definition: Definition) -> dict[str, EffectiveObject]:
-    objects = resolve(definition).objects
-    return {key: each for key, each in objects.items() if each.type == "Schedule"}
+class _Times:
+    """The schedules of a definition, and which objects their fields come from."""
+
+    def __init__(self, definition: Definition) -> None:
+        objects = resolve(definition).objects
+        types = _origins(objects, "type")
+        self.schedules = {
+            key for key, each in types.items() if each and each.string("type") == "Schedule"
+        }
+        self.origins = {key: _origins(objects, key) for key in _FIXED_TIMES}
+
+    def values(self, object_id: str, key: str) -> Values:
+        origin = self.origins[key][object_id]
+        return origin.own[key] if origin else ()
+
+
+def _origins(objects: Mapping[str, EffectiveObject], key: str) -> dict[str, EffectiveObject | None]:
+    """Tell for all objects where a key comes from, without going the same way twice."""
+    origins: dict[str, EffectiveObject | None] = {}
+    for each in objects.values():
+        path: list[str] = []
+        at: EffectiveObject | None = each
+        while at is not None and at.id not in origins:
+            path.append(at.id)
+            if key in at.own:
+                origins[at.id] = at
+            at = at.parent
+        # From the far end, what has no key of its own takes what its parent has.
+        inherited = origins[at.id] if at is not None else None
+        for object_id in reversed(path):
+            inherited = origins.setdefault(object_id, inherited)
+    return origins
 
 
 _MARKS = {ChangeKind.ADDED: "+", ChangeKind.REMOVED: "-", ChangeKind.CHANGED: "~"}
