@@ -21,7 +21,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
@@ -266,13 +266,13 @@ class _HttpSession:
         **_: object,
     ) -> None:
         self._verify = verify
+        self._tls: ssl.SSLContext | None = None
         self._timeout = ClientTimeout(sock_connect=timeout[0], sock_read=timeout[1])
         self._connector_args: dict[str, Any] = {"limit": max_pool_connections, **connector_args}
 
     async def __aenter__(self) -> Self:
-        tls = await asyncio.to_thread(_tls, self._verify)  # 40 ms, to read the CAs
         self._session = ClientSession(
-            connector=TCPConnector(ssl=tls, **self._connector_args),
+            connector=TCPConnector(**self._connector_args),
             timeout=self._timeout,
             auto_decompress=False,
             cookie_jar=DummyCookieJar(),
@@ -289,10 +289,17 @@ class _HttpSession:
         }
         headers["Accept-Encoding"] = "identity"
         url = URL(request.url, encoded=True)
+        if self._tls is None and url.scheme == "https":
+            self._tls = await asyncio.to_thread(_tls, self._verify)
         failure: exceptions.BotoCoreError
         try:
             response = await self._session.request(
-                request.method, url, headers=headers, data=request.body, allow_redirects=False
+                request.method,
+                url,
+                headers=headers,
+                data=request.body,
+                allow_redirects=False,
+                ssl=self._tls or True,
             )
             await response.read()
             return _HttpResponse(response)
@@ -322,10 +329,17 @@ class _HttpResponse:
 
 
 def _tls(verify: str | bool) -> ssl.SSLContext:  # noqa: FBT001  # botocore's type
+    bundle = get_cert_path(verify) if verify else None
+    return _tls_of(bundle, Path(bundle).stat().st_mtime_ns if bundle else 0)
+
+
+@lru_cache(maxsize=8)
+def _tls_of(bundle: str | None, _written: int) -> ssl.SSLContext:
+    """Read a file of CAs, for 20 ms, once for all clients, as long as it stays as it is."""
     context = create_urllib3_context()
-    if verify:
+    if bundle is not None:
         context.check_hostname = True
-        context.load_verify_locations(get_cert_path(verify))
+        context.load_verify_locations(bundle)
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -438,8 +452,35 @@ def _refuse_redirect(http_response: object, **_: object) -> None:
 def _shared_loader(session: AioSession) -> Loader:
     where = session.get_config_variable("data_path")
     if where not in _loaders:
-        _loaders[where] = cast("Loader", session.get_component("data_loader"))
+        paths = cast("Loader", session.get_component("data_loader")).search_paths
+        _loaders[where] = _Loader(paths, include_default_search_paths=False)
     return _loaders[where]
+
+
+class _Loader(Loader):
+    """Finds the model of a service without looking into the directories of 400 others."""
+
+    def list_available_services(self, type_name: str) -> Collection[str]:
+        return _Services(self, type_name)
+
+
+class _Services(Collection[str]):
+    """All services that there are models of; whether one is among them is asked for itself."""
+
+    def __init__(self, loader: Loader, type_name: str) -> None:
+        self._loader, self._type_name = loader, type_name
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return bool(self._loader.list_api_versions(str(name), self._type_name))
+        except exceptions.DataNotFoundError:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(Loader.list_available_services(self._loader, self._type_name))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _read_service_model(session: AioSession) -> None:
