@@ -55,30 +55,52 @@ TEXTS = [
 words = st.sampled_from(TEXTS) | st.text(
     st.characters(min_codepoint=32, max_codepoint=0xD7FF), max_size=8
 )
+
+
+def field(key: str, text: str, ref: str | None) -> Field:
+    return Field(key=key, string_value=text) if ref is None else Field(key=key, ref_value=ref)
+
+
+def of_type(name: str) -> Field:
+    return Field(key="type", string_value=name)
+
+
+def pipeline_object(object_id: str, kind: list[Field], others: list[Field]) -> PipelineObject:
+    return PipelineObject(id=object_id, name=object_id, fields=(*kind, *others))
+
+
+def parameter(parameter_id: str, said: list[tuple[str, str]]) -> ParameterObject:
+    attributes = [{"key": key, "stringValue": text} for key, text in said]
+    return ParameterObject.from_wire({"id": parameter_id, "attributes": attributes})
+
+
+def parameter_value(value_id: str, text: str) -> ParameterValue:
+    return ParameterValue(id=value_id, string_value=text)
+
+
+def definition(
+    objects: list[PipelineObject],
+    parameters: list[ParameterObject],
+    values: list[ParameterValue],
+) -> Definition:
+    return Definition(tuple(objects), tuple(parameters), tuple(values))
+
+
 fields = st.builds(
-    lambda key, text, ref: (
-        Field(key=key, string_value=text) if ref is None else Field(key=key, ref_value=ref)
-    ),
+    field,
     st.sampled_from(KEYS),
     words,
     st.none() | st.sampled_from([*IDS, "Nowhere"]),
 )
-typed = st.builds(lambda name: Field(key="type", string_value=name), st.sampled_from(TEXTS[-38:]))
+typed = st.builds(of_type, st.sampled_from(TEXTS[-38:]))
 objects = st.builds(
-    lambda object_id, kind, others: PipelineObject(
-        id=object_id, name=object_id, fields=(*kind, *others)
-    ),
+    pipeline_object,
     st.sampled_from(IDS),
     st.lists(typed, max_size=1),
     st.lists(fields, max_size=8),
 )
 parameters = st.builds(
-    lambda parameter_id, said: ParameterObject.from_wire(
-        {
-            "id": parameter_id,
-            "attributes": [{"key": key, "stringValue": text} for key, text in said],
-        }
-    ),
+    parameter,
     st.sampled_from(["myX", "*mySecret", "x"]),
     st.lists(
         st.tuples(
@@ -89,12 +111,12 @@ parameters = st.builds(
     ),
 )
 values = st.builds(
-    lambda value_id, text: ParameterValue(id=value_id, string_value=text),
+    parameter_value,
     st.sampled_from(["myX", "*mySecret", "other"]),
     words,
 )
 definitions = st.builds(
-    lambda *parts: Definition(*map(tuple, parts)),
+    definition,
     st.lists(objects, max_size=6),
     st.lists(parameters, max_size=3),
     st.lists(values, max_size=3),
@@ -112,8 +134,8 @@ def read(text: str) -> Definition | None:
     try:
         return Definition.from_text(text)
     except DefinitionError as error:
-        assert error.position is not None
-        assert str(error)
+        assert error.position is not None  # noqa: PT017  # it may be raised or not
+        assert str(error)  # noqa: PT017  # likewise
         return None
 
 
@@ -135,7 +157,7 @@ def test_any_mapping_is_a_definition_or_refused(body: dict[str, object]) -> None
     try:
         definition = Definition.from_mapping(body, whole=False)
     except DefinitionError as error:
-        assert error.position is None
+        assert error.position is None  # noqa: PT017  # it may be raised or not
         return
 
     check(definition, now=NOW)
@@ -191,7 +213,7 @@ def test_any_object_can_be_had_with_all_that_it_inherits(definition: Definition)
     for each in resolved.objects.values():
         whole = each.flattened()
         assert set(whole.keys()) <= set(each.keys())
-        for key in each.keys():
+        for key in each.keys():  # noqa: SIM118  # it is no dict
             assert whole.values(key) == each.values(key)
 
 

@@ -1,6 +1,14 @@
 """Pipeline definitions: files, checks, expressions and drawings. Pure: no network."""
 
 from aiodatapipeline.definition._check import Quotas, check
+from aiodatapipeline.definition._compare import (
+    Change,
+    ChangeKind,
+    Comparison,
+    FieldChange,
+    compare,
+)
+from aiodatapipeline.definition._draw import Drawing
 from aiodatapipeline.definition._file import Definition, DefinitionError, Position
 from aiodatapipeline.definition._findings import Finding, FindingId, Report, Severity
 from aiodatapipeline.definition._inherit import (
@@ -13,9 +21,14 @@ from aiodatapipeline.definition._inherit import (
 )
 
 __all__ = [
+    "Change",
+    "ChangeKind",
+    "Comparison",
     "Definition",
     "DefinitionError",
+    "Drawing",
     "EffectiveObject",
+    "FieldChange",
     "Finding",
     "FindingId",
     "ObjectScope",
@@ -27,5 +40,6 @@ __all__ = [
     "ResolvedDefinition",
     "Severity",
     "check",
+    "compare",
     "resolve",
 ]
