@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -106,7 +106,7 @@ def _plain(value: object) -> str:
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         strict=True,
         extra="forbid",
