@@ -55,6 +55,12 @@ class DefinitionError(ValueError):
         member: The member of it; empty if it is about the whole.
     """
 
+    reason: str
+    source: str
+    position: Position | None
+    object_id: str
+    member: str
+
     def __init__(
         self,
         reason: str,

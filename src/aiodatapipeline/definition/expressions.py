@@ -112,6 +112,10 @@ class ExpressionError(ValueError):
         reason: What is wrong there. The cause of an unknown name is its UnknownNameError.
     """
 
+    text: str
+    column: int
+    reason: str
+
     def __init__(self, text: str, column: int, reason: str) -> None:
         super().__init__(text, column, reason)
         self.text, self.column, self.reason = text, column, reason
