@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.clients import CLIENTS, OURS, RAW, Call
+from benchmarks.clients import CLIENTS, CONNECTIONS, OURS, RAW, Call
 from benchmarks.server import running
 from benchmarks.table import show, spread, target
 
-ROUNDS, CALLS = 40, 160
+ROUNDS, CALLS = 60, 96
 TARGET = 0.70
 
 
@@ -29,15 +29,18 @@ async def run() -> None:
                 name: await stack.enter_async_context(client(url))
                 for name, client in CLIENTS.items()
             }
-            for concurrency in (1, 16):
+            for concurrency in (1, CONNECTIONS):
                 rounds = await _rounds(calls, concurrency)
                 _report(rounds, concurrency)
 
 
 async def _rounds(calls: dict[str, Call], concurrency: int) -> list[dict[str, Cost]]:
     rounds: list[dict[str, Cost]] = []
-    for _ in range(ROUNDS + 2):
-        rounds.append({name: await _cost(call, concurrency) for name, call in calls.items()})
+    names = list(calls)
+    for number in range(ROUNDS + 2):
+        first = number % len(names)  # nobody always runs after the same other
+        turns = names[first:] + names[:first]
+        rounds.append({name: await _cost(calls[name], concurrency) for name in turns})
     return rounds[2:]  # the first make connections and fill caches
 
 
@@ -46,7 +49,7 @@ async def _cost(call: Call, concurrency: int) -> Cost:
         for _ in range(CALLS // concurrency):
             await call()
 
-    gc.collect()
+    gc.collect()  # each pays for its own garbage, and for no other's
     cpu, wall = time.process_time(), time.perf_counter()
     await asyncio.gather(*(some() for _ in range(concurrency)))
     return Cost((time.process_time() - cpu) / CALLS, (time.perf_counter() - wall) / CALLS)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
+from typing import Any
 
 # AWS's sample has 921 characters.
 TASK_ID = "t" * 900
+# As many as there are calls at once: waiting for one would be measured, too.
+CONNECTIONS = 16
 
 Call = Callable[[], Awaitable[object]]
 Opened = AbstractAsyncContextManager[Call]
 
 
 @asynccontextmanager
-async def ours(url: str) -> AsyncIterator[Call]:
+async def ours(url: str) -> AsyncGenerator[Call]:
     from aiodatapipeline import DataPipelineClient  # noqa: PLC0415  # its import is measured too
 
     async with DataPipelineClient(endpoint_url=url) as client:
@@ -24,20 +28,22 @@ async def ours(url: str) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def aiobotocore(url: str) -> AsyncIterator[Call]:
-    from aiobotocore.session import get_session  # noqa: PLC0415  # likewise
+async def aiobotocore(url: str) -> AsyncGenerator[Call]:
+    from aiobotocore.config import AioConfig  # noqa: PLC0415  # likewise
+    from aiobotocore.session import AioSession  # noqa: PLC0415  # likewise
 
-    async with get_session().create_client("datapipeline", endpoint_url=url) as client:
+    config = AioConfig(max_pool_connections=CONNECTIONS)
+    async with AioSession().create_client("datapipeline", endpoint_url=url, config=config) as made:
+        client: Any = made
         yield lambda: client.set_task_status(taskId=TASK_ID, taskStatus="FINISHED")
 
 
 @asynccontextmanager
-async def boto3(url: str) -> AsyncIterator[Call]:
-    from boto3 import client as make  # noqa: PLC0415  # likewise
-    from botocore.config import Config  # noqa: PLC0415  # likewise
-
-    client = make("datapipeline", endpoint_url=url, config=Config(max_pool_connections=16))
-    with ThreadPoolExecutor(16) as pool:
+async def boto3(url: str) -> AsyncGenerator[Call]:
+    make: Any = import_module("boto3").client  # by name: it and botocore have no types
+    config = import_module("botocore.config").Config(max_pool_connections=CONNECTIONS)
+    client = make("datapipeline", endpoint_url=url, config=config)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
         loop = asyncio.get_running_loop()
 
         def call() -> Awaitable[object]:
@@ -50,15 +56,17 @@ async def boto3(url: str) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def capo(url: str) -> AsyncIterator[Call]:
+async def capo(url: str) -> AsyncGenerator[Call]:
     from capo_data_pipeline import AsyncDataPipelineClient  # noqa: PLC0415  # likewise
+    from zapros import AsyncStdNetworkHandler  # noqa: PLC0415  # likewise
 
-    async with AsyncDataPipelineClient(endpoint=url, region="us-east-1") as client:
+    handler = AsyncStdNetworkHandler(http1_config={"max_connections_per_host": CONNECTIONS})
+    async with AsyncDataPipelineClient(handler, endpoint=url, region="us-east-1") as client:
         yield lambda: client.set_task_status(TASK_ID, "FINISHED")
 
 
 @asynccontextmanager
-async def floor(url: str) -> AsyncIterator[Call]:
+async def floor(url: str) -> AsyncGenerator[Call]:
     import aiohttp  # noqa: PLC0415  # likewise
 
     headers = {

@@ -6,32 +6,38 @@ import asyncio
 import resource
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from benchmarks.clients import OURS, RAW
 from benchmarks.server import running
 from benchmarks.table import show
 
-POLLS = 1000
+POLLS, ROUNDS = 1000, 3
 
 Poll = Callable[[], Awaitable[object]]
 
 
 async def run() -> None:
     with running() as url:
-        rows = [(name, _memory(name, url)) for name in CLIENTS]
-    show(f"{POLLS} open polls", ("", "KiB of memory per poll"), rows)
+        rounds = [{name: _memory(name, url) for name in CLIENTS} for _ in range(ROUNDS)]
+    show(
+        f"{POLLS} open polls, {ROUNDS} rounds",
+        ("", "KiB of memory per poll"),
+        ((name, f"{median(sizes[name] for sizes in rounds):.1f}") for name in CLIENTS),
+    )
 
 
-def _memory(name: str, url: str) -> str:
+def _memory(name: str, url: str) -> float:
     command = [sys.executable, "-m", "benchmarks.polls", name, url]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 @asynccontextmanager
-async def _ours(url: str) -> AsyncIterator[Poll]:
+async def _ours(url: str) -> AsyncGenerator[Poll]:
     from aiodatapipeline import DataPipelineClient  # noqa: PLC0415  # one client in a process
 
     async with DataPipelineClient(endpoint_url=url) as client:
@@ -39,14 +45,13 @@ async def _ours(url: str) -> AsyncIterator[Poll]:
 
 
 @asynccontextmanager
-async def _aiobotocore(url: str) -> AsyncIterator[Poll]:
+async def _aiobotocore(url: str) -> AsyncGenerator[Poll]:
     from aiobotocore.config import AioConfig  # noqa: PLC0415  # likewise
-    from aiobotocore.session import get_session  # noqa: PLC0415  # likewise
+    from aiobotocore.session import AioSession  # noqa: PLC0415  # likewise
 
     config = AioConfig(max_pool_connections=POLLS, read_timeout=100)
-    async with get_session().create_client(
-        "datapipeline", endpoint_url=url, config=config
-    ) as client:
+    async with AioSession().create_client("datapipeline", endpoint_url=url, config=config) as made:
+        client: Any = made
         yield lambda: client.poll_for_task(workerGroup="group")
 
 

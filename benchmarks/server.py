@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: 8c8deb53-0788-11e2-af9c-6bc7a6be6qr8\r\n"
-    b"Content-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n\r\n{}"
+    b"Content-Type: application/x-amz-json-1.1\r\nContent-Length: 2\r\n"
+    b"Date: Mon, 29 Oct 2012 00:00:00 GMT\r\n\r\n{}"
 )
 
 
@@ -45,7 +46,7 @@ async def _serve() -> None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running() -> Generator[str]:
     """Give the URL of a server that runs meanwhile."""
     command = [sys.executable, "-m", "benchmarks.server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -25,8 +24,6 @@ IMPORTS = {
 
 
 async def run() -> None:
-    # As installed: with the byte code of modules on disk, which some machines switch off.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with running() as url:
         rounds = [
             {
@@ -34,7 +31,7 @@ async def run() -> None:
                 for name in CLIENTS
             }
             for _ in range(ROUNDS + 1)
-        ][1:]
+        ][1:]  # the first writes byte code
     nothing = median(_seconds("-c", "pass") for _ in range(ROUNDS))
 
     def ratios(name: str) -> list[float]:
