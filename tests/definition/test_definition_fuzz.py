@@ -124,9 +124,9 @@ definitions = st.builds(
 
 
 def soon(act: Callable[[], T]) -> T:
-    began = time.perf_counter()
+    began = time.thread_time()
     result = act()
-    assert time.perf_counter() - began < PATIENCE
+    assert time.thread_time() - began < PATIENCE
     return result
 
 
