@@ -53,8 +53,8 @@ def test_the_largest_graph_is_drawn_in_time() -> None:
     ]  # fmt: skip
     definition = Definition.from_mapping({"objects": objects})
 
-    start = time.perf_counter()
+    start = time.thread_time()
     text = Drawing(definition).svg()
 
-    assert time.perf_counter() - start < 20
+    assert time.thread_time() - start < 20
     assert text.count('class="head"') > 9_000
