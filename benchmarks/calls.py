@@ -29,6 +29,9 @@ async def run() -> None:
                 name: await stack.enter_async_context(client(url))
                 for name, client in CLIENTS.items()
             }
+            # What is there by now stays, and need not be looked through before every turn.
+            gc.collect()
+            gc.freeze()
             for concurrency in (1, CONNECTIONS):
                 rounds = await _rounds(calls, concurrency)
                 _report(rounds, concurrency)

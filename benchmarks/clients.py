@@ -60,7 +60,12 @@ async def capo(url: str) -> AsyncGenerator[Call]:
     from capo_data_pipeline import AsyncDataPipelineClient  # noqa: PLC0415  # likewise
     from zapros import AsyncStdNetworkHandler  # noqa: PLC0415  # likewise
 
-    handler = AsyncStdNetworkHandler(http1_config={"max_connections_per_host": CONNECTIONS})
+    handler = AsyncStdNetworkHandler(
+        http1={
+            "max_connections_per_host": CONNECTIONS,
+            "max_idle_connections_per_host": CONNECTIONS,
+        }
+    )
     async with AsyncDataPipelineClient(handler, endpoint=url, region="us-east-1") as client:
         yield lambda: client.set_task_status(TASK_ID, "FINISHED")
 
