@@ -18,13 +18,13 @@ class AWSRequest:
 class AWSPreparedRequest:
     method: str
     url: str
-    headers: Mapping[str, str | bytes]
+    headers: Mapping[str, Any]
     body: Any
     def __init__(
         self,
         method: str,
         url: str,
-        headers: Mapping[str, str | bytes],
+        headers: Mapping[str, Any],
         body: Any,
         stream_output: bool,
         context: object = ...,

@@ -1,6 +1,11 @@
 from collections.abc import Collection
 
+class JSONFileLoader:
+    def exists(self, file_path: str) -> bool: ...
+    def load_file(self, file_path: str) -> object: ...
+
 class Loader:
+    FILE_LOADER_CLASS: type[JSONFileLoader]
     def __init__(
         self,
         extra_search_paths: object = ...,

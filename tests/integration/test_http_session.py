@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from aiobotocore.session import AioSession
 from botocore.awsrequest import AWSPreparedRequest
 
 from aiodatapipeline import (
+    ConfigurationError,
     DataPipelineClient,
     ResponseError,
     ResponseLostError,
@@ -127,10 +127,6 @@ async def test_a_certificate_of_the_client_s_is_shown(
     assert server.asked("SetTaskStatus")
 
 
-@pytest.mark.skipif(
-    tuple(map(int, version("aiobotocore").split(".")[:2])) < (3, 9),
-    reason="before 3.9, aiobotocore forgets the class when it merges configurations",
-)
 async def test_the_http_session_that_an_application_has_chosen_sends() -> None:
     sent: list[str] = []
 
@@ -205,3 +201,24 @@ async def test_what_another_class_shows_of_what_is_not_http_is_not_told() -> Non
             await client.set_task_status("task", "FINISHED")
 
     assert "ESMTP" not in str(caught.value)
+
+
+async def test_a_file_that_has_no_certificates_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    async with client_for("https://127.0.0.1:1", verify=str(empty)) as client:
+        with pytest.raises(ConfigurationError):
+            await client.poll_for_task("group")
+
+
+async def test_a_request_is_signed_after_all_others_had_their_say() -> None:
+    session: Any = AioSession()
+
+    def change(request: AWSPreparedRequest, **_: object) -> None:
+        assert "Authorization" not in request.headers
+
+    session.register("before-send.data-pipeline", change)
+    async with Server() as server, client_for(server.url, session=session) as client:
+        await client.set_task_status("task", "FINISHED")
+
+    assert "authorization" in server.received[0].headers

@@ -536,7 +536,8 @@ NO_NEW_ONES = CredentialRetrievalError(provider="iam-role", error_msg="out of re
     [
         ("before-send", ReadTimeout(endpoint_url="http://x"), ReadTimeoutError),
         ("before-send", ConnectTimeout(endpoint_url="http://x"), ConnectTimeoutError),
-        ("before-send", ValueError("a handler's bug"), ResponseLostError),
+        ("before-send", ValueError("a handler's bug"), ConfigurationError),
+        ("response-received", ValueError("a handler's bug"), ResponseLostError),
         ("before-call", ValueError("a handler's bug"), ConfigurationError),
         ("before-call", NoCredentialsError(), MissingCredentialsError),
         ("before-call", NO_NEW_ONES, RequestNotSentError),
