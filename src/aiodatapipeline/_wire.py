@@ -5,7 +5,7 @@ refused. The wire uses ``from_wire``: camelCase, unknown members ignored, so tha
 member at AWS breaks nobody.
 """
 
-from __future__ import annotations
+# No "from __future__ import annotations" here: pydantic would compile 200 texts at every import.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -4,7 +4,7 @@ Names, members and limits are the service model's; how each one is checked stand
 ``_wire``. Source: data types of the API reference 2012-10-29.
 """
 
-from __future__ import annotations
+# No "from __future__ import annotations" here: pydantic would compile 200 texts at every import.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
