@@ -12,7 +12,7 @@ from benchmarks.clients import CLIENTS, OURS, RAW
 from benchmarks.server import running
 from benchmarks.table import show, spread, target
 
-ROUNDS = 9
+ROUNDS = 15
 TARGET = 1.2
 IMPORTS = {
     OURS: "aiodatapipeline",
@@ -24,32 +24,32 @@ IMPORTS = {
 
 
 async def run() -> None:
+    imports: list[dict[str, float]] = []
+    calls: list[dict[str, float]] = []
     with running() as url:
-        rounds = [
-            {
-                name: (_seconds("-c", f"import {IMPORTS[name]}"), _first_call(name, url))
-                for name in CLIENTS
-            }
-            for _ in range(ROUNDS + 1)
-        ][1:]  # the first writes byte code
-    nothing = median(_seconds("-c", "pass") for _ in range(ROUNDS))
+        for number in range(ROUNDS + 1):
+            names = list(CLIENTS)[:: -1 if number % 2 else 1]
+            imports.append({name: _seconds(f"import {IMPORTS[name]}") for name in names})
+            calls.append({name: _first_call(name, url) for name in names})
+    del imports[0], calls[0]  # they wrote byte code
+    python = median(_seconds("pass") for _ in range(ROUNDS))
 
     def ratios(name: str) -> list[float]:
-        return [times[name][1] / times[RAW][1] for times in rounds]
+        return [seconds[name] / seconds[RAW] for seconds in calls]
 
     show(
-        f"fresh processes, {ROUNDS} rounds; milliseconds beyond those of Python itself",
+        f"fresh processes, {ROUNDS} rounds; an import's milliseconds are beyond Python's own",
         ("", "import", "first call", "first call's ratio to raw aiobotocore, median (quartiles)"),
         (
             (
                 name,
-                *(round(1e3 * (median(t[name][i] for t in rounds) - (0, nothing)[i == 0]))
-                  for i in (0, 1)),
+                round(1e3 * (median(seconds[name] for seconds in imports) - python)),
+                round(1e3 * median(seconds[name] for seconds in calls)),
                 spread(ratios(name)),
             )
             for name in CLIENTS
         ),
-    )  # fmt: skip
+    )
     figure = median(ratios(OURS))
     target(
         f"first call within {TARGET} of raw aiobotocore's time", figure <= TARGET, f"{figure:.3f}"
@@ -59,9 +59,9 @@ async def run() -> None:
     target("'import aiodatapipeline' does not import aiobotocore", lazy, str(lazy))
 
 
-def _seconds(*arguments: str) -> float:
+def _seconds(code: str) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - start
 
 
@@ -71,12 +71,12 @@ def _first_call(name: str, url: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-async def _one_call(name: str, url: str) -> None:
+async def _one_call(name: str, url: str) -> float:
     async with CLIENTS[name](url) as call:
         await call()
+        return time.perf_counter()
 
 
 if __name__ == "__main__":
     began = time.perf_counter()
-    asyncio.run(_one_call(*sys.argv[1:]))
-    print(time.perf_counter() - began)
+    print(asyncio.run(_one_call(*sys.argv[1:])) - began)
