@@ -79,7 +79,7 @@ class _Names:
         """Say why a path stands for nothing, or None if it stands for something."""
         if path[0] in self._subject.resolved.parameters and len(path) == 1:
             return None
-        if "type" not in each:
+        if each.id in self._subject.untyped:
             return self._problem_of_heirs(each, path[0])
         if path[0] == "node":
             known = self._subject.types.get(each.id)
@@ -125,14 +125,21 @@ class _Names:
 
     def _new_step(self, at: frozenset[str], name: str) -> _Step:
         subject = self._subject
-        lacking = min((each for each in at if not self._has(each, name)), default=None)
-        having = [subject.resolved.objects[each] for each in sorted(at)]
+        if len(at) != 1:
+            # Put together from those of the single objects, which many steps share.
+            single = [self._step(frozenset({each}), name) for each in sorted(at)]
+            return _Step(
+                frozenset[str]().union(*(step.targets for step in single)),
+                next((step.lacking for step in single if step.lacking), None),
+                next((step.plain for step in single if step.plain), None),
+            )
+        each = subject.resolved.objects[next(iter(at))]
+        lacking = None if self._has(each.id, name) else each.id
         if name == "parent":
-            parents = frozenset(each.parent.id for each in having if each.parent)
-            return _Step(parents, lacking, plain=None)
-        targets = frozenset(target.id for each in having for target in subject.targets(each, name))
-        plain = next((each.id for each in having if self._is_plain(each, name)), None)
-        return _Step(targets, lacking, plain)
+            parents = {each.parent.id} if each.parent else set[str]()
+            return _Step(frozenset(parents), lacking, plain=None)
+        targets = frozenset(target.id for target in subject.targets(each, name))
+        return _Step(targets, lacking, each.id if self._is_plain(each, name) else None)
 
     def _is_plain(self, each: EffectiveObject, name: str) -> bool:
         # A text where a reference must be is told elsewhere.

@@ -76,6 +76,11 @@ class Subject:
         return found
 
     @cached_property
+    def untyped(self) -> frozenset[str]:
+        """The ids of those that have no type at all: Default and abstract parents."""
+        return frozenset(each.id for each in self.resolved.objects.values() if "type" not in each)
+
+    @cached_property
     def parents(self) -> frozenset[str]:
         """The ids of those from whom somebody inherits."""
         return frozenset(each.parent.id for each in self.resolved.objects.values() if each.parent)
@@ -134,7 +139,7 @@ class Subject:
         known = self.types.get(each.id)
         if known:
             return known.fields.get(key)
-        return None if "type" in each else self.catalog.fields.get(key)
+        return self.catalog.fields.get(key) if each.id in self.untyped else None
 
     @cached_property
     def open_ids(self) -> frozenset[str]:
@@ -142,7 +147,7 @@ class Subject:
         return frozenset(
             each.id
             for each in self.resolved.objects.values()
-            if ("type" in each and each.id not in self.types)
+            if (each.id not in self.untyped and each.id not in self.types)
             or any(_is_astray(one) for one in each.lineage())
         )
 
