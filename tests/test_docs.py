@@ -59,6 +59,7 @@ ANSWERS: Mapping[str, Mapping[str, object]] = {
     "DescribePipelines": {"pipelineDescriptionList": [PIPELINE]},
     "PollForTask": {"taskObject": TASK},
     "QueryObjects": {"ids": [JOB]},
+    "PutPipelineDefinition": {"errored": False},
     "ReportTaskProgress": {"canceled": False},
 }
 PIPELINES = {
