@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 from pydantic.json_schema import PydanticJsonSchemaWarning
 from sphinx.pycode import ModuleAnalyzer
 
 from aiodatapipeline import __version__, errors
 from aiodatapipeline._wire import WireModel
+from aiodatapipeline.definition.objects import Component
 from aiodatapipeline.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -133,19 +135,30 @@ def members(model: type[WireModel]) -> Iterator[str]:
         yield f"* ``{name}``{optional}: {describe(member)}." + (f" {comment}" if comment else "")
 
 
+def fields(component: type[Component]) -> Iterator[str]:
+    """Tell the fields that a typed object has beyond those of its base, a line each."""
+    comments = ModuleAnalyzer.for_module(component.__module__).find_attr_docs()
+    for name, written in inspect.get_annotations(component).items():
+        if name in component.model_fields:
+            comment = " ".join(comments.get((component.__name__, name), ())).strip()
+            yield f"* ``{name}``: ``{written}``." + (f" {comment}" if comment else "")
+
+
 def add_members(
     _app: Sphinx, what: str, _name: str, documented: object, _options: object, lines: list[str]
 ) -> None:
     """Handle autodoc-process-docstring."""
     if what == "class" and inspect.isclass(documented) and issubclass(documented, WireModel):
         lines += ["", *members(documented), ""]
+    elif inspect.isclass(documented) and issubclass(documented, Component):
+        lines += ["", *fields(documented), ""]
 
 
 def drop_signature(
     _app: Sphinx, _what: str, _name: str, documented: object, *_: object
 ) -> tuple[str, None] | None:
     """Handle autodoc-process-signature: a model's members stand below it, with their limits."""
-    if inspect.isclass(documented) and issubclass(documented, WireModel):
+    if inspect.isclass(documented) and issubclass(documented, (WireModel, Component)):
         return "", None
     return None
 
@@ -161,14 +174,14 @@ def skip_member(
     return None
 
 
-def models(kind: type[WireModel]) -> Iterator[type[WireModel]]:
-    """Give every model."""
+def models(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Give a model and every one below it."""
     yield kind
     for below in kind.__subclasses__():
         yield from models(below)
 
 
-MODELS = list(models(WireModel))
+MODELS = [*models(WireModel), *models(Component)]
 
 
 def setup(app: Sphinx) -> None:
