@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterable, Iterator
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -136,12 +137,29 @@ def members(model: type[WireModel]) -> Iterator[str]:
 
 
 def fields(component: type[Component]) -> Iterator[str]:
-    """Tell the fields that a typed object has beyond those of its base, a line each."""
+    """Tell the fields that a typed object has beyond those of its public base, a line each."""
     comments = ModuleAnalyzer.for_module(component.__module__).find_attr_docs()
-    for name, written in inspect.get_annotations(component).items():
-        if name in component.model_fields:
-            comment = " ".join(comments.get((component.__name__, name), ())).strip()
-            yield f"* ``{name}``: ``{written}``." + (f" {comment}" if comment else "")
+    private = takewhile(is_private, component.__mro__[1:])
+    for kind in (component, *private):
+        for name, written in inspect.get_annotations(kind).items():
+            if name in component.model_fields:
+                comment = " ".join(comments.get((kind.__name__, name), ())).strip()
+                yield f"* ``{name}``: ``{written}``." + (f" {comment}" if comment else "")
+
+
+def is_private(kind: type) -> bool:
+    """Whether a class has no page."""
+    return kind.__name__.startswith("_")
+
+
+def show_public_bases(
+    _app: Sphinx, _name: str, _documented: type, _options: object, bases: list[type]
+) -> None:
+    """Handle autodoc-process-bases."""
+    bases[:] = [
+        next(dropwhile(is_private, base.__mro__)) if inspect.isclass(base) else base
+        for base in bases
+    ]
 
 
 def add_members(
@@ -187,5 +205,6 @@ MODELS = [*models(WireModel), *models(Component)]
 def setup(app: Sphinx) -> None:
     """Connect the handlers."""
     app.connect("autodoc-process-docstring", add_members)
+    app.connect("autodoc-process-bases", show_public_bases)
     app.connect("autodoc-process-signature", drop_signature)
     app.connect("autodoc-skip-member", skip_member)
