@@ -10,8 +10,8 @@ from botocore.credentials import Credentials
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aiodatapipeline._http import host_and_path
 from aiodatapipeline._sigv4 import SigningKey
-from aiodatapipeline._transport import _host_and_path  # pyright: ignore[reportPrivateUsage]  # the rest of what is signed
 
 TARGET, TYPE = "DataPipeline.PollForTask", "application/x-amz-json-1.1"
 # Printable, as all of HTTP's headers.
@@ -41,7 +41,7 @@ def test_a_request_is_signed_as_botocore_signs_it(
     date = theirs.headers["X-Amz-Date"]
 
     key = SigningKey.derive(access_key, secret_key, date[:8], region, service)
-    host, path = _host_and_path(url)
+    host, path = host_and_path(url)
     headers = {"content-type": TYPE, "host": host, "x-amz-date": date}
     if token:
         headers["x-amz-security-token"] = token

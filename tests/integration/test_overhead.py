@@ -16,6 +16,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader
 
 from aiodatapipeline import _transport as transport
+from aiodatapipeline._loader import ModelLoader
 from tests.integration.clients import ACCESS_KEY, REGION, SECRET_KEY, client_for
 from tests.integration.server import Server, tls_of
 from tests.strategies import SERVICE
@@ -58,7 +59,7 @@ def test_the_service_has_no_use_for_the_handlers_that_are_taken_off() -> None:
 
 def test_the_shared_loader_knows_the_services_that_botocore_knows() -> None:
     theirs: Any = Loader()
-    ours: Any = transport._Loader()  # pyright: ignore[reportPrivateUsage]  # no other way to ask
+    ours: Any = ModelLoader()
 
     known = ours.list_available_services("service-2")
 
@@ -69,7 +70,7 @@ def test_the_shared_loader_knows_the_services_that_botocore_knows() -> None:
 
 
 def test_the_shared_loader_finds_no_service_that_is_not_there() -> None:
-    loader: Any = transport._Loader()  # pyright: ignore[reportPrivateUsage]  # likewise
+    loader: Any = ModelLoader()
 
     with pytest.raises(UnknownServiceError, match="datapipeline"):
         loader.load_service_model("no-such-service", "service-2")
