@@ -14,9 +14,6 @@ from hypothesis import given
 from aiodatapipeline.definition import Definition
 from tests.definition.strategies import Body, bodies
 
-pytest.importorskip(
-    "awscli", reason="the AWS CLI is not installed here, so nothing to compare with"
-)
 awscli: Any = importlib.import_module("awscli.customizations.datapipeline.translator")
 
 FILES = Path(__file__).parent / "files"
