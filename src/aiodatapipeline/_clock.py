@@ -1,0 +1,205 @@
+"""What time it is, and who is called when: the one clock of a local service or a runner.
+
+A program that asks a ``Clock`` for everything can be tested in another time than ours: on a
+``VirtualClock`` a day passes as fast as what happens in it can be worked off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Appointment(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Call it off. What was made already stays made."""
+        ...
+
+
+class Clock(Protocol):
+    """Tells the time, and calls at a time. ``SystemClock`` and ``VirtualClock`` are two."""
+
+    def time(self) -> float:
+        """Give the seconds since the epoch. They never go back."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
+        """Have a function called, in the event loop that runs now, once it is ``when``.
+
+        Args:
+            when: Seconds since the epoch. What is past is called soon.
+            callback: Quick, and called once at most.
+        """
+        ...
+
+    def working(self) -> AbstractContextManager[None]:
+        """Hold a time that can be skipped while something is under way that takes none."""
+        ...
+
+
+async def sleep_until(clock: Clock, when: float) -> None:
+    """Wait until a clock says ``when``, in seconds since the epoch."""
+    reached = asyncio.Event()
+    appointment = clock.call_at(when, reached.set)
+    try:
+        await reached.wait()
+    finally:
+        appointment.cancel()
+
+
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Wait for a number of a clock's seconds."""
+    await sleep_until(clock, clock.time() + seconds)
+
+
+class SystemClock:
+    """The time of day when it was made, and the time that passed since.
+
+    So it does not jump when somebody sets the machine's clock, as the ends of leases must not.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = time.time() - time.monotonic()
+
+    def time(self) -> float:
+        """Give the seconds since the epoch."""
+        return self._epoch + time.monotonic()
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
+        """Have a function called once it is ``when``. See ``Clock.call_at``."""
+        return asyncio.get_running_loop().call_later(max(0.0, when - self.time()), callback)
+
+    def working(self) -> AbstractContextManager[None]:
+        """Do nothing: this time cannot be held."""
+        return nullcontext()
+
+
+@dataclass(order=True, slots=True)
+class _Call:
+    when: float
+    number: int  # in the order of asking, among those of one time
+    loop: asyncio.AbstractEventLoop = field(compare=False)
+    callback: Callable[[], None] = field(compare=False)
+    off: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.off = True
+
+    def make(self) -> None:
+        if not self.off:
+            self.off = True
+            self.callback()
+
+
+# How often everybody gets a turn before time goes on: more than any chain of awaits that takes
+# no time is long.
+_TURNS = 50
+
+
+class VirtualClock:
+    """A clock that stands still until somebody moves it.
+
+    Between two calls that fall due everybody gets time to work off the first, in whatever
+    event loops and threads they are: what happens in an hour is the same as in a real one.
+
+    Args:
+        start: What time it is at first, with a time zone.
+    """
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        if start.tzinfo is None:
+            raise ValueError("start needs a time zone, such as datetime.now(UTC) has")
+        self._now = start.timestamp()
+        self._numbers = itertools.count()
+        self._calls: list[_Call] = []
+        self._lock = threading.Lock()  # a runner keeps its leases in a thread of their own
+        self._working = 0
+
+    def time(self) -> float:
+        """Give the seconds since the epoch."""
+        return self._now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
+        """Have a function called once it is ``when``. See ``Clock.call_at``."""
+        call = _Call(when, next(self._numbers), asyncio.get_running_loop(), callback)
+        if when <= self._now:
+            call.loop.call_soon(call.make)
+        else:
+            with self._lock:
+                heapq.heappush(self._calls, call)
+        return call
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the time while something is under way that takes none."""
+        with self._lock:
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._working -= 1
+
+    async def advance(self, seconds: float) -> None:
+        """Let time go on, by way of everything that falls due meanwhile.
+
+        Args:
+            seconds: 0 or more. With 0, what is under way is worked off.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"time goes on by 0 seconds or more, not by {seconds!r}")
+        end = self._now + seconds
+        await self._settle()
+        while call := self._next(end):
+            self._now = max(self._now, call.when)
+            if call.loop is asyncio.get_running_loop():
+                call.make()
+            elif not call.loop.is_closed():
+                call.loop.call_soon_threadsafe(call.make)
+            await self._settle()
+        self._now = max(self._now, end)
+        await self._settle()
+
+    def _next(self, end: float) -> _Call | None:
+        with self._lock:
+            while self._calls and (self._calls[0].off or self._calls[0].when <= end):
+                call = heapq.heappop(self._calls)
+                if not call.off:
+                    return call
+        return None
+
+    async def _settle(self) -> None:
+        """Give everybody turns until nobody says to be at work."""
+        here = asyncio.get_running_loop()
+        with self._lock:
+            others = {call.loop for call in self._calls if call.loop is not here}
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for loop in others:
+            await _turns(loop)
+        while self._working:
+            # Somebody waits for a socket or a thread, which take real time.
+            await asyncio.sleep(0.0005)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+
+
+async def _turns(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until an event loop of another thread has gone round some times."""
+
+    async def go_round() -> None:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    if loop.is_running():
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go_round(), loop))
