@@ -182,7 +182,9 @@ class Store:
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            _log.exception("cannot write the store %s: what was not on disk yet is lost", self._path)
+            _log.exception(
+                "cannot write the store %s: what was not on disk yet is lost", self._path
+            )
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._on_rollback()
