@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,7 +52,7 @@ class Fault:
 
     Attributes:
         kind: What goes wrong.
-        operations: Of which calls; all, if it is empty.
+        operations: Of which calls; of all, if there are none. A single one may be a string.
         first: The first of those calls that it can happen to, counted from 1.
         times: How often it happens at most; None for always.
         probability: How likely it happens to a call, from 0 to 1.
@@ -66,7 +66,7 @@ class Fault:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: FaultKind
-    operations: Collection[str] = ()
+    operations: Sequence[str] = ()
     first: int = 1
     times: int | None = None
     probability: float = 1.0
