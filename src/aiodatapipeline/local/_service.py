@@ -193,7 +193,7 @@ class Service:
             return refusal(error.code, error.message, error.status)
         except StoreError as error:
             return refusal("InternalServiceError", str(error), 500)
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever is wrong here, the service lives
             _log.exception("%s failed", operation)
             return refusal(
                 "InternalServiceError", "the local service failed: its log tells why", 500
@@ -244,7 +244,7 @@ class Service:
                     world.unremind(subject, kind)
                     self._timers[kind](subject)
                     world.work_off()
-            except Exception:
+            except Exception:  # noqa: BLE001  # the others go off all the same
                 _log.exception("the timer %s of %s failed", kind, subject)
                 self._postpone(kind, subject)
         while self._deadlines and self._deadlines[0].due <= world.now:
@@ -481,7 +481,7 @@ def _read(operation: str, body: bytes) -> Request[Response]:
     if row is None:
         raise _framework("UnknownOperationException", f"there is no operation {operation[:60]!r}")
     try:
-        members = json.loads(body) if body else {}
+        members: object = json.loads(body or b"{}")
     except (ValueError, RecursionError):
         raise _framework("SerializationException", "the body is no JSON") from None
     if not isinstance(members, dict):

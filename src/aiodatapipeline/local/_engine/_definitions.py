@@ -7,11 +7,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
 from aiodatapipeline.definition import Definition, FindingId, Quotas, Report, check
+from aiodatapipeline.local._engine._plan import Plan
 from aiodatapipeline.local._engine._refusals import invalid_request
 from aiodatapipeline.local._engine._states import PipelineState
 from aiodatapipeline.local._engine._world import Pipeline, World
 from aiodatapipeline.local._times import as_datetime
-from aiodatapipeline.models import ParameterValue, PipelineObject
+from aiodatapipeline.models import ParameterValue, PipelineObject, ValidationError
 from aiodatapipeline.operations import (
     GetPipelineDefinitionResponse,
     PutPipelineDefinitionRequest,
@@ -76,7 +77,7 @@ class Definitions:
 
     def get(self, pipeline: Pipeline, version: str | None) -> GetPipelineDefinitionResponse:
         """Give the definition that was put, or activated, last."""
-        if version not in {None, "", "latest", "active"}:
+        if version and version not in {"latest", "active"}:
             raise invalid_request(f"there is no version {version[:60]!r}: ask for latest or active")
         number = pipeline.active if version == "active" else pipeline.latest
         if number is None:
@@ -95,9 +96,7 @@ class Definitions:
         """
         world = self._world
         if pipeline.latest is None:
-            raise invalid_request(
-                "the pipeline has no definition: put one before it is activated"
-            )
+            raise invalid_request("the pipeline has no definition: put one before it is activated")
         body = dict(world.body(pipeline.seq, pipeline.latest))
         stored = Definition.from_response(GetPipelineDefinitionResponse.from_wire(body))
         definition = stored
@@ -116,7 +115,10 @@ class Definitions:
             pipeline.latest,
         )
         if report.errors or (row and row[0] and not values):
-            found = "; ".join(str(each) for each in report.errors[:5]) or "see ValidatePipelineDefinition"
+            found = (
+                "; ".join(str(each) for each in report.errors[:5])
+                or "see ValidatePipelineDefinition"
+            )
             raise invalid_request(f"the definition has errors and cannot be activated: {found}")
         if world.switches.block_backfill:
             late = [each for each in report.warnings if each.id is FindingId.BACKFILL]
@@ -193,29 +195,22 @@ class Definitions:
         """
         if pipeline.active is None:
             return
-        old = self._world.plan(pipeline.seq, pipeline.active).definition
+        old = self._world.plan(pipeline.seq, pipeline.active).definition.objects
+        before = {each.id for each in old}
         after = {each.id: each for each in new.objects}
-        before = {each.id: each for each in old.objects}
-        for each in old.objects:
-            now = after.get(each.id)
-            if now is None:
-                yield each.id, f"FORBIDDEN_CHANGE: {each.id!r} cannot be removed once activated."
-                continue
-            if each.string("type") == "Schedule":
-                for key in _KEPT:
-                    if each.values(key) != now.values(key):
-                        yield each.id, f"FORBIDDEN_CHANGE: '{key}' cannot change once activated."
-            for key in dict.fromkeys((*each.keys(), *now.keys())):
-                if each.refs(key) != now.refs(key):
-                    yield each.id, f"FORBIDDEN_CHANGE: reference '{key}' cannot change once activated."
+        for each in old:
+            if each.id in after:
+                for reason in _changes(each, after[each.id]):
+                    yield each.id, f"FORBIDDEN_CHANGE: {reason} cannot change once activated."
+            else:
+                yield each.id, "FORBIDDEN_CHANGE: an object cannot be removed once activated."
         for added in new.objects:
-            if added.id not in before:
-                for ref in added.refs("output"):
-                    if ref in before:
-                        yield added.id, (
-                            f"FORBIDDEN_CHANGE: 'output' of a new object cannot be {ref!r}, which "
-                            "was there before."
-                        )
+            taken = set(added.refs("output")) & before if added.id not in before else set[str]()
+            for ref in sorted(taken):
+                yield (
+                    added.id,
+                    f"FORBIDDEN_CHANGE: {ref!r} cannot become the output of a new object.",
+                )
 
     def _refuse_unless_longer(self, pipeline: Pipeline, new: Definition) -> None:
         number = pipeline.active or pipeline.latest
@@ -227,9 +222,16 @@ class Definitions:
             )
 
 
-def _rollups(world: World, definition: Definition) -> list[tuple[str, str, int]]:
-    from aiodatapipeline.local._engine._plan import Plan
+def _changes(old: PipelineObject, new: PipelineObject) -> Iterator[str]:
+    """Say which fields are not as they were and must be."""
+    if old.string("type") == "Schedule":
+        yield from (repr(key) for key in _KEPT if old.values(key) != new.values(key))
+    for key in dict.fromkeys((*old.keys(), *new.keys())):
+        if old.refs(key) != new.refs(key):
+            yield f"the reference {key!r}"
 
+
+def _rollups(world: World, definition: Definition) -> list[tuple[str, str, int]]:
     plan = Plan(definition, world.switches)
     return [each for each in plan.overlaps() if each[2] > world.quotas.rollups]
 
@@ -237,9 +239,7 @@ def _rollups(world: World, definition: Definition) -> list[tuple[str, str, int]]
 def _definition(
     request: PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest,
 ) -> Definition:
-    return Definition(
-        request.pipeline_objects, request.parameter_objects, request.parameter_values
-    )
+    return Definition(request.pipeline_objects, request.parameter_objects, request.parameter_values)
 
 
 def _body(request: PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest) -> str:
@@ -257,9 +257,7 @@ def _without_ends(objects: tuple[PipelineObject, ...]) -> Mapping[str, object]:
 
 def _with(
     answer: ValidatePipelineDefinitionResponse, more: list[tuple[str, str]]
-) -> tuple[object, ...]:
-    from aiodatapipeline.models import ValidationError
-
+) -> tuple[ValidationError, ...]:
     texts: dict[str | None, list[str]] = {
         each.id: list(each.errors) for each in answer.validation_errors
     }

@@ -117,9 +117,7 @@ class Lifecycle:
         pipeline = world.pipeline(seq)
         if pipeline is None or pipeline.state != PipelineState.DELETING:
             return
-        rows = world.store.all(
-            "SELECT seq FROM instance WHERE pipeline = ? LIMIT ?", seq, _PURGED
-        )
+        rows = world.store.all("SELECT seq FROM instance WHERE pipeline = ? LIMIT ?", seq, _PURGED)
         for (instance,) in rows:
             for attempt in world.attempts(instance):
                 world.unremind(attempt.seq, *OF_ATTEMPT)
@@ -151,7 +149,7 @@ class Lifecycle:
 
     # -- tags -----------------------------------------------------------------------------------
 
-    def add_tags(self, pipeline: Pipeline, tags: Mapping[str, str]) -> None:
+    def add_tags(self, pipeline: Pipeline, tags: dict[str, str]) -> None:
         """Add tags, or overwrite those of the same keys."""
         merged = _tags(pipeline) | tags
         if len(merged) > _MAX_TAGS:
@@ -286,12 +284,12 @@ class Lifecycle:
             raise invalid_request("the pipeline is FINISHED: no status can be set in it")
         instances: list[Instance] = []
         components: list[str] = []
-        known = world.plan(pipeline.seq, pipeline.active).resolved.objects if pipeline.active else {}
+        plan = world.plan(pipeline.seq, pipeline.active) if pipeline.active else None
         for each in dict.fromkeys(request.object_ids):
             instance = world.instance_by_id(pipeline.seq, each)
             if instance is not None:
                 instances.append(instance)
-            elif each in known:
+            elif plan and each in plan.resolved.objects:
                 components.append(each)
             else:
                 raise invalid_request(
@@ -351,7 +349,7 @@ class Lifecycle:
             self._world.work_off()
 
     def _rerun(self, instance: Instance) -> None:
-        """Let an instance that ended wait again, and with it what it needs and what failed of it."""
+        """Let an instance that ended wait again, with what it needs and what failed of it."""
         world = self._world
         todo, seen = [instance], {instance.seq}
         while todo:
@@ -390,4 +388,3 @@ class Lifecycle:
 
 def _tags(pipeline: Pipeline) -> dict[str, str]:
     return {each["key"]: each["value"] for each in json.loads(pipeline.tags)}
-

@@ -30,7 +30,9 @@ _MOST_SHOWN = 100
 _NOT_COPIED = {"parent"}
 
 
-def component_object(world: World, pipeline: Pipeline, plan: Plan | None, own: EffectiveObject) -> PipelineObject:
+def component_object(
+    world: World, pipeline: Pipeline, plan: Plan | None, own: EffectiveObject
+) -> PipelineObject:
     """Give a component: its definition, and how it is."""
     fields = list(own.definition.fields)
     if "parent" not in own.own and own.parent is not None:
@@ -68,7 +70,11 @@ def component_object(world: World, pipeline: Pipeline, plan: Plan | None, own: E
         pipeline.seq,
         own.id,
     )
-    made = [*fields, *_fields(system), *(Field.of("@activeInstances", Ref(each)) for (each,) in active)]
+    made = [
+        *fields,
+        *_fields(system),
+        *(Field.of("@activeInstances", Ref(each)) for (each,) in active),
+    ]
     return PipelineObject(id=own.id, name=own.name, fields=tuple(made))
 
 
@@ -138,7 +144,7 @@ def attempt_object(
     }
     if attempt.status == Status.CANCELED:
         system["cancellationReason"] = instance.reason
-    progress = json.loads(attempt.progress) if attempt.progress else []
+    progress: list[dict[str, object]] = json.loads(attempt.progress or "[]")
     fields = [each for each in shown.fields if each.key not in system]
     made = [*fields, *_fields(system), *(Field.from_wire(each) for each in progress)]
     return PipelineObject(id=own, name=own, fields=tuple(made))
@@ -151,7 +157,7 @@ def task_objects(world: World, instance: Instance, attempt: Attempt) -> dict[str
     shown = {own.id: own}
     waiting = [own]
     while waiting and len(shown) < _MOST_SHOWN:
-        for key in (each := waiting.pop()).keys():
+        for key in (each := waiting.pop()).keys():  # noqa: SIM118  # no dict
             if key in _NOT_SHOWN or key.startswith("@"):
                 continue
             for ref in each.refs(key):
@@ -244,7 +250,7 @@ def _run_time(world: World, plan: Plan, instance: Instance) -> dict[str, dict[st
         "@scheduledStartTime": read(instance.scheduled_start),
         "@scheduledEndTime": read(instance.scheduled_end),
     }
-    values: dict[str, dict[str, RunTimeValue]] = {each: common for each in plan.resolved.objects}
+    values: dict[str, dict[str, RunTimeValue]] = dict.fromkeys(plan.resolved.objects, common)
     values[instance.component] = common | _own_values(instance)
     if instance.node is not None and (node := world.instance(instance.node)):
         values[instance.component]["node"] = Ref(node.component)

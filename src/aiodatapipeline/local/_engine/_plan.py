@@ -182,10 +182,7 @@ class Plan:
             if each.type is None or each.id == "Default":
                 continue
             known = types.get(each.type)
-            if known:
-                role = _ROLES.get(known.kind)
-            else:
-                role = referred.get(each.id, Role.ACTIVITY)
+            role = _ROLES.get(known.kind) if known else referred.get(each.id, Role.ACTIVITY)
             if role:
                 roles[each.id] = role
         return roles

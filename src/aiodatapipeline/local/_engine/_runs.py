@@ -61,7 +61,6 @@ class Runs:
             pipeline,
             plan,
             [(each, Interval(moment, moment), world.now) for each in plan.scheduled],
-            pipeline.first_activation,
         )
         if not made:
             world.then(self._work.finish_pipeline, pipeline.seq)
@@ -99,82 +98,110 @@ class Runs:
         else:
             world.remind(SCHEDULE, component_seq, world.now)
         world.store.do("UPDATE component SET next = ? WHERE seq = ?", number, component_seq)
-        self._make(pipeline, plan, due, pipeline.first_activation)
-
-    # -- making -------------------------------------------------------------------------------
+        self._make(pipeline, plan, due)
 
     def _make(
-        self,
-        pipeline: Pipeline,
-        plan: Plan,
-        wanted: Iterable[tuple[Component, Interval, float]],
-        first_activation: str | None,
+        self, pipeline: Pipeline, plan: Plan, wanted: Iterable[tuple[Component, Interval, float]]
     ) -> bool:
-        """Make instances with all that they wait for; say whether there are any."""
-        first = read(first_activation or self._world.now_written)
-        fresh: deque[tuple[int, Component, Interval, float]] = deque()
-
-        def have(component: Component, interval: Interval, begins: float, node: int | None) -> int:
-            name = _name(plan, component, interval, node_component)
-            row = self._world.store.one(
-                "SELECT seq FROM instance WHERE pipeline = ? AND id = ?", pipeline.seq, name
-            )
-            if row:
-                return int(row[0])
-            seq = self._insert(pipeline, component, interval, begins, name, node)
-            fresh.append((seq, component, interval, begins))
-            return seq
-
-        node_component = ""
+        """Make instances, with all that they wait for; say whether there are any."""
+        batch = _Batch(self._world, pipeline, plan)
         for component, interval, begins in wanted:
-            have(component, interval, begins, None)
-        any_made = bool(fresh)
-        edges: list[tuple[int, int, str]] = []
-        while fresh:
-            seq, component, interval, begins = fresh.popleft()
-            node_component = component.id
-            for each in component.preconditions:
-                if guard := plan.components.get(each):
-                    target = have(guard, interval, begins, seq)
-                    edges.append((seq, target, PRECONDITION))
-                    if component.runs_on and component.runs_on in plan.components:
-                        resource = plan.components[component.runs_on]
-                        for other, its in _others(component, resource, interval, begins, first):
-                            edges.append((target, have(resource, other, its, None), RESOURCE))
-            for each, kind in _relations(plan, component):
-                other_component = plan.components[each]
-                for other, its in _others(component, other_component, interval, begins, first):
-                    target = have(other_component, other, its, None)
-                    if kind:
-                        edges.append((seq, target, kind))
+            batch.have(component, interval, begins)
+        made = batch.complete()
+        for seq in made:
             self._world.then(self._work.consider, seq)
-        self._world.store.many("INSERT OR IGNORE INTO dependency VALUES (?, ?, ?)", _rows(edges))
-        return any_made
+        return bool(made)
 
-    def _insert(
+
+class _Batch:
+    """Instances that come into being together, since they wait for each other."""
+
+    def __init__(self, world: World, pipeline: Pipeline, plan: Plan) -> None:
+        self._world, self._pipeline, self._plan = world, pipeline, plan
+        self._first = read(pipeline.first_activation or world.now_written)
+        self._fresh: deque[tuple[int, Component, Interval, float]] = deque()
+        self._edges: list[tuple[int, int, str]] = []
+
+    def have(
         self,
-        pipeline: Pipeline,
         component: Component,
         interval: Interval,
         begins: float,
-        name: str,
-        node: int | None,
+        *,
+        node: tuple[int, str] | None = None,
     ) -> int:
-        world = self._world
+        """Make an instance if there is none yet; give its number.
+
+        Args:
+            component: Of what.
+            interval: For when.
+            begins: Before which it does not start, in seconds since the epoch.
+            node: Of a precondition, whose it is: number and component.
+        """
+        name = _name(self._plan, component, interval, node[1] if node else "")
+        row = self._world.store.one(
+            "SELECT seq FROM instance WHERE pipeline = ? AND id = ?", self._pipeline.seq, name
+        )
+        if row:
+            return int(row[0])
+        seq = self._insert(name, component, interval, begins, node[0] if node else None)
+        self._fresh.append((seq, component, interval, begins))
+        return seq
+
+    def complete(self) -> list[int]:
+        """Make all that the instances need, and all that those need; give everything made."""
+        made: list[int] = []
+        while self._fresh:
+            seq, component, interval, begins = self._fresh.popleft()
+            made.append(seq)
+            self._guard(seq, component, interval, begins)
+            for each, kind in _relations(self._plan, component):
+                self._relate(seq, component, self._plan.components[each], kind, interval, begins)
+        self._world.store.many("INSERT OR IGNORE INTO dependency VALUES (?, ?, ?)", self._edges)
+        return made
+
+    def _guard(self, seq: int, component: Component, interval: Interval, begins: float) -> None:
+        resource = self._plan.components.get(component.runs_on or "")
+        for each in component.preconditions:
+            guard = self._plan.components.get(each)
+            if guard is None:
+                continue
+            target = self.have(guard, interval, begins, node=(seq, component.id))
+            self._edges.append((seq, target, PRECONDITION))
+            if resource:
+                self._relate(target, component, resource, RESOURCE, interval, begins)
+
+    def _relate(  # noqa: PLR0917  # who, whom and when
+        self,
+        seq: int,
+        component: Component,
+        other: Component,
+        kind: str,
+        interval: Interval,
+        begins: float,
+    ) -> None:
+        for its, its_begin in _others(component, other, interval, begins, self._first):
+            target = self.have(other, its, its_begin)
+            if kind:
+                self._edges.append((seq, target, kind))
+
+    def _insert(  # the columns of a row
+        self, name: str, component: Component, interval: Interval, begins: float, node: int | None
+    ) -> int:
+        world, skip = self._world, self._pipeline.skip_before
         start = written(as_seconds(interval.start))
-        skipped = pipeline.skip_before is not None and start < pipeline.skip_before
-        status = Status.SKIPPED if skipped else Status.WAITING_ON_DEPENDENCIES
+        skipped = skip is not None and start < skip
         seq = world.store.insert(
             "INSERT INTO instance (pipeline, id, component, kind, version, node, status, ended,"
             " queued, begins, scheduled_start, scheduled_end, attempts, tries)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, 0, ?)",
-            pipeline.seq,
+            self._pipeline.seq,
             name,
             component.id,
             component.role,
-            pipeline.active,
+            self._pipeline.active,
             node,
-            status,
+            Status.SKIPPED if skipped else Status.WAITING_ON_DEPENDENCIES,
             int(skipped),
             begins,
             start,
@@ -184,10 +211,6 @@ class Runs:
         if component.late_after is not None and component.on_late and not skipped:
             world.remind("late", seq, begins + component.late_after)
         return seq
-
-
-def _rows(edges: Iterable[tuple[int, int, str]]) -> list[tuple[int | str, ...]]:
-    return [(waiter, target, kind) for waiter, target, kind in edges]
 
 
 def _name(plan: Plan, component: Component, interval: Interval, node: str) -> str:

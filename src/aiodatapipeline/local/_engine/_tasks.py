@@ -40,7 +40,9 @@ class Tasks:
 
     # -- handing over ---------------------------------------------------------------------------
 
-    def hand_over(self, worker_group: str, hostname: str | None) -> tuple[str, dict[str, object]] | None:
+    def hand_over(
+        self, worker_group: str, hostname: str | None
+    ) -> tuple[str, dict[str, object]] | None:
         """Give the oldest ready task of a worker group to a poll; None if there is none.
 
         Returns:
@@ -78,7 +80,9 @@ class Tasks:
                 world.store.do("UPDATE task SET state = 'held' WHERE id = ?", row[0])
                 return str(row[0])
         secret = world.random.getrandbits(192).to_bytes(24, "big")
-        task_id = ":".join(base64.b64encode(each).decode() for each in (pipeline_id.encode(), secret))
+        task_id = ":".join(
+            base64.b64encode(each).decode() for each in (pipeline_id.encode(), secret)
+        )
         world.store.do("INSERT INTO task VALUES (?, ?, 'held')", task_id, attempt.seq)
         return task_id
 
@@ -142,7 +146,7 @@ class Tasks:
         if task.state == "canceled":
             return True
         if task.state != "held":
-            return self._late_progress(task)
+            return self._late_progress()
         attempt, instance = task.attempt, task.instance
         component = world.component(instance)
         first = attempt.status == Status.WAITING_FOR_RUNNER
@@ -167,7 +171,7 @@ class Tasks:
         world.remind("lease", attempt.seq, world.now + lease)
         return False
 
-    def _late_progress(self, task: _Task) -> bool:
+    def _late_progress(self) -> bool:
         match self._world.switches.late_progress:
             case Late.TASK_NOT_FOUND:
                 raise task_not_found()

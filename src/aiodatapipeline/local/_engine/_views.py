@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from aiodatapipeline.definition.expressions import ExpressionError, parse
 from aiodatapipeline.local._engine import _objects
@@ -60,9 +61,9 @@ class Views:
 
     # -- pipelines ------------------------------------------------------------------------------
 
-    def list_pipelines(self, marker: str | None) -> dict[str, object]:
+    def list_pipelines(self, marker: str | None) -> Mapping[str, object]:
         """Give a page of all pipelines that there are, in the order of their creation."""
-        after = _read_marker(marker, 1)[0] if marker else 0
+        after = _read_marker(marker)[0] if marker else 0
         rows = self._world.store.all(
             f"SELECT seq, id, name FROM pipeline WHERE seq > ? AND state NOT IN {_GONE}"  # noqa: S608  # ours
             " ORDER BY seq LIMIT ?",
@@ -144,13 +145,13 @@ class Views:
 
     def describe_objects(
         self, pipeline: Pipeline, request: DescribeObjectsRequest
-    ) -> dict[str, object]:
+    ) -> Mapping[str, object]:
         """Give a page of the objects that are asked for.
 
         Raises:
             InvalidRequestException: One is not there, or cannot be evaluated.
         """
-        first = _read_marker(request.marker, 1)[0] if request.marker else 0
+        first = _read_marker(request.marker)[0] if request.marker else 0
         ids = request.object_ids[first : first + _OBJECTS_PER_PAGE]
         evaluate = bool(request.evaluate_expressions)
         found = [self._object(pipeline, each, evaluate=evaluate).to_wire() for each in ids]
@@ -187,9 +188,7 @@ class Views:
         there = any(each.number == int(number) for each in attempts)
         return (instance, int(number)) if there else (None, None)
 
-    def _component(
-        self, pipeline: Pipeline, object_id: str, *, evaluate: bool
-    ) -> PipelineObject:
+    def _component(self, pipeline: Pipeline, object_id: str, *, evaluate: bool) -> PipelineObject:
         world = self._world
         if pipeline.latest is not None:
             plan = world.plan(pipeline.seq, pipeline.latest)
@@ -210,8 +209,8 @@ class Views:
         world = self._world
         instance, _ = self._instance(pipeline, object_id)
         if instance is not None:
-            plan = world.plan(instance.pipeline, instance.version)
-            scope = plan.resolved.scopes(_objects.scope_of(world, instance))[instance.component]
+            run = world.plan(instance.pipeline, instance.version)
+            scope = run.resolved.scopes(_objects.scope_of(world, instance))[instance.component]
         else:
             version = pipeline.latest
             plan = world.plan(pipeline.seq, version) if version is not None else None
@@ -225,12 +224,13 @@ class Views:
 
     # -- queries --------------------------------------------------------------------------------
 
-    def query(self, pipeline: Pipeline, request: QueryObjectsRequest) -> dict[str, object]:
+    def query(self, pipeline: Pipeline, request: QueryObjectsRequest) -> Mapping[str, object]:
         """Give a page of the ids of objects that meet all conditions."""
         sphere = request.sphere.upper()
         if sphere not in _SPHERES:
             raise invalid_request(
-                f"there is no sphere {request.sphere[:60]!r}: ask for COMPONENT, INSTANCE or ATTEMPT"
+                f"there is no sphere {request.sphere[:60]!r}: "
+                "ask for COMPONENT, INSTANCE or ATTEMPT"
             )
         limit = _IDS_PER_PAGE if request.limit is None else request.limit
         if limit < 1:
@@ -249,7 +249,7 @@ class Views:
         conditions: Sequence[_Condition],
         marker: str | None,
         limit: int,
-    ) -> dict[str, object]:
+    ) -> Mapping[str, object]:
         columns = _OF_INSTANCE if sphere == "INSTANCE" else _OF_ATTEMPT
         where, arguments = ["i.pipeline = ?"], list[Argument]([pipeline.seq])
         for each in conditions:
@@ -259,7 +259,7 @@ class Views:
         number = "i.seq" if sphere == "INSTANCE" else "a.number"
         if marker:
             where.append(f"(i.scheduled_start, i.id, {number}) > (?, ?, ?)")
-            arguments += _read_marker(marker, 3)
+            arguments += _read_marker(marker, (str, str, int))
         join = "" if sphere == "INSTANCE" else " JOIN attempt a ON a.instance = i.seq"
         rows = self._world.store.all(
             f"SELECT {columns['name']}, i.scheduled_start, i.id, {number} FROM instance i{join}"  # noqa: S608  # ours
@@ -275,8 +275,8 @@ class Views:
 
     def _query_components(
         self, pipeline: Pipeline, conditions: Sequence[_Condition], marker: str | None, limit: int
-    ) -> dict[str, object]:
-        first = _read_marker(marker, 1)[0] if marker else 0
+    ) -> Mapping[str, object]:
+        first = _read_marker(marker)[0] if marker else 0
         ids = list(self._components(pipeline, conditions))
         page = ids[first : first + limit]
         more = len(ids) > first + limit
@@ -284,9 +284,7 @@ class Views:
             {"marker": _marker(first + limit)} if more else {}
         )
 
-    def _components(
-        self, pipeline: Pipeline, conditions: Sequence[_Condition]
-    ) -> Iterator[str]:
+    def _components(self, pipeline: Pipeline, conditions: Sequence[_Condition]) -> Iterator[str]:
         if pipeline.latest is None:
             return
         plan = self._world.plan(pipeline.seq, pipeline.latest)
@@ -356,12 +354,12 @@ def _marker(*values: str | int) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
 
 
-def _read_marker(marker: str, length: int) -> list[int]:
-    """Read a marker that was given with a page. What is in it goes into comparisons alone."""
+def _read_marker(marker: str, kinds: tuple[type, ...] = (int,)) -> list[Any]:
+    """Read a marker that was given with a page: values of these types."""
     try:
         values = json.loads(base64.urlsafe_b64decode(marker.encode()))
-    except ValueError:
-        values = None
-    if not isinstance(values, list) or len(values) != length:
-        raise invalid_request("the marker is none that was given with a page")
-    return values
+        if tuple(map(type, values)) == kinds:
+            return list(values)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise invalid_request("the marker is none that was given with a page")

@@ -37,39 +37,43 @@ class Work:
         """Let an instance that waits go on, if it can."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or instance.status != Status.WAITING_ON_DEPENDENCIES:
-            return
-        pipeline = world.pipeline(instance.pipeline)
-        if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
-            return
-        if instance.begins > world.now:
-            world.remind("begin", seq, instance.begins)
+        if instance is None or not self._may_begin(instance):
             return
         component = world.component(instance)
-        if component.role is Role.PRECONDITION:
-            # It is asked for by whom it guards, once that has nothing else to wait for.
-            self._consider_guard(instance, component)
-            return
-        if self._is_paused(instance):
-            world.move(instance, Status.PAUSED)
-            return
         failed = self._failed_target(instance)
-        if failed and component.cascades:
+        if component.role is Role.PRECONDITION:
+            if instance.queued:  # whom it guards has nothing else to wait for
+                self._start(instance, component)
+        elif self._is_paused(instance):
+            world.move(instance, Status.PAUSED)
+        elif failed and component.cascades:
             self.end(instance, Status.CASCADE_FAILED, failed_on=failed.failed_on or failed.id)
-            return
-        if self._waits(seq, DEPENDENCY):
-            return
-        if self._waits(seq, PRECONDITION):
-            for guard in self.targets(seq, PRECONDITION):
-                if guard.status == Status.WAITING_ON_DEPENDENCIES and not guard.queued:
-                    world.change(guard, queued=1)
-                    world.then(self.consider, guard.seq)
-            return
-        self._start_or_queue(instance, component)
+        elif self._waits(seq, DEPENDENCY):
+            pass
+        elif self._waits(seq, PRECONDITION):
+            self._ask_guards(seq)
+        else:
+            self._start_or_queue(instance, component)
 
-    def _consider_guard(self, instance: Instance, component: Component) -> None:
-        if instance.queued:
-            self._start(instance, component)
+    def _may_begin(self, instance: Instance) -> bool:
+        world = self._world
+        pipeline = world.pipeline(instance.pipeline)
+        if (
+            instance.status != Status.WAITING_ON_DEPENDENCIES
+            or pipeline is None
+            or pipeline.state != PipelineState.SCHEDULED
+        ):
+            return False
+        if instance.begins > world.now:
+            world.remind("begin", instance.seq, instance.begins)
+            return False
+        return True
+
+    def _ask_guards(self, seq: int) -> None:
+        for guard in self.targets(seq, PRECONDITION):
+            if guard.status == Status.WAITING_ON_DEPENDENCIES and not guard.queued:
+                self._world.change(guard, queued=1)
+                self._world.then(self.consider, guard.seq)
 
     def _is_paused(self, instance: Instance) -> bool:
         row = self._world.store.one(
@@ -142,9 +146,7 @@ class Work:
         elif component.role is Role.RESOURCE:
             self._create_resource(instance, component)
         elif component.by_service:
-            world.move(
-                instance, Status.RUNNING, since=world.now, actual_start=world.now_written
-            )
+            world.move(instance, Status.RUNNING, since=world.now, actual_start=world.now_written)
             self.on_check(instance.seq)
         elif component.role is Role.PRECONDITION and not world.switches.precondition_tasks:
             self.end(instance, Status.FINISHED)
@@ -263,7 +265,7 @@ class Work:
             return
         try:
             met = world.hooks.precondition(_objects.evaluated(world, instance))
-        except Exception:
+        except Exception:  # noqa: BLE001  # an application's code
             log.exception("the precondition hook failed for %s", instance.id)
             met = False
         world.change(instance, attempts=instance.attempts + 1)
@@ -499,7 +501,7 @@ class Work:
     def _tell(self, alarm: Alarm) -> None:
         try:
             self._world.hooks.alarm(alarm)
-        except Exception:
+        except Exception:  # noqa: BLE001  # an application's code
             log.exception("the alarm hook failed for %s", alarm.action.id)
 
     # -- the whole ----------------------------------------------------------------------------
@@ -517,9 +519,7 @@ class Work:
                 seq,
             )
             if not busy:
-                world.change(
-                    pipeline, state=PipelineState.INACTIVE, deactivated=world.now_written
-                )
+                world.change(pipeline, state=PipelineState.INACTIVE, deactivated=world.now_written)
         elif pipeline.state == PipelineState.SCHEDULED:
             more = world.store.one(
                 "SELECT 1 FROM component WHERE pipeline = ? AND more LIMIT 1", seq
@@ -527,6 +527,4 @@ class Work:
                 "SELECT 1 FROM instance WHERE pipeline = ? AND NOT ended LIMIT 1", seq
             )
             if not more:
-                world.change(
-                    pipeline, state=PipelineState.FINISHED, finished=world.now_written
-                )
+                world.change(pipeline, state=PipelineState.FINISHED, finished=world.now_written)

@@ -136,7 +136,7 @@ class Hooks:
 class World:
     """The engine's surroundings."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # one caller
         self,
         store: Store,
         clock: Clock,
