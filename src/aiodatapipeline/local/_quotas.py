@@ -11,13 +11,13 @@ class AccountQuotas:
     """How much of everything there may be. The defaults keep a local service out of trouble.
 
     Attributes:
-        pipelines: In the account.
+        pipelines: In the account; None does not count them.
         objects: In a pipeline.
         active_instances: Of an object at once: the most that maxActiveInstances can ask for.
         rollups: Intervals of another object that one interval of an object may reach over.
     """
 
-    pipelines: int = 1_000_000
+    pipelines: int | None = None
     objects: int = 10_000
     active_instances: int = 1_000
     rollups: int = 1_000

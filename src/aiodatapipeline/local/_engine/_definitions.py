@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from aiodatapipeline.definition import Definition, FindingId, Quotas, Report, check
 from aiodatapipeline.local._engine._plan import Plan
@@ -26,6 +27,9 @@ _ENDS = {"endDateTime", "occurrences"}
 _KEPT = ("period", "startDateTime", "startAt")
 # Checks that are remembered: the same definition is often validated, put and activated.
 _REMEMBERED = 128
+_LONG = 100_000  # characters of a definition that is not remembered
+
+_Checked: TypeAlias = tuple[Report, ValidatePipelineDefinitionResponse]
 
 
 class Definitions:
@@ -33,7 +37,7 @@ class Definitions:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._reports: OrderedDict[tuple[str, bool], Report] = OrderedDict()
+        self._reports: OrderedDict[tuple[str, bool], _Checked] = OrderedDict()
 
     def validate(
         self, pipeline: Pipeline, request: ValidatePipelineDefinitionRequest
@@ -41,14 +45,13 @@ class Definitions:
         """Say what is wrong with a definition; also give it as it is kept."""
         definition = _definition(request)
         body = _body(request)
-        report = self._check(definition, body, activating=False)
+        report, answer = self._check(definition, body, activating=False)
         if report.fatal:
             found = ", ".join(f"{each.object_id}: {each.message}" for each in report.fatal[:10])
             raise invalid_request(
                 "Pipeline definition has errors: Could not save the pipeline definition due to "
                 f"FATAL errors: [{found}] Please call Validate to validate your pipeline"
             )
-        answer = report.to_validation()
         forbidden = list(self._forbidden(pipeline, definition))
         if forbidden:
             errors = _with(answer, forbidden)
@@ -108,7 +111,7 @@ class Definitions:
             text = json.dumps(
                 body | {"parameterValues": [each.to_wire() for each in definition.values]}
             )
-        report = self._check(definition, text, activating=True)
+        report, _ = self._check(definition, text, activating=True)
         row = world.store.one(
             "SELECT errored FROM definition WHERE pipeline = ? AND version = ?",
             pipeline.seq,
@@ -148,12 +151,12 @@ class Definitions:
 
     # -- pieces ---------------------------------------------------------------------------------
 
-    def _check(self, definition: Definition, body: str, *, activating: bool) -> Report:
+    def _check(self, definition: Definition, body: str, *, activating: bool) -> _Checked:
         # The hour, since what is late depends on the time, and nothing else does.
         now = as_datetime(self._world.now)
         key = (f"{now:%Y%m%d%H}{body}", activating)
-        report = self._reports.get(key)
-        if report is None:
+        checked = self._reports.get(key)
+        if checked is None:
             quotas = self._world.quotas
             report = check(
                 definition,
@@ -161,11 +164,12 @@ class Definitions:
                 activating=activating,
                 now=now,
             )
-            if len(body) < 100_000:
-                self._reports[key] = report
+            checked = report, report.to_validation()
+            if len(body) < _LONG:
+                self._reports[key] = checked
             if len(self._reports) > _REMEMBERED:
                 self._reports.popitem(last=False)
-        return report
+        return checked
 
     def _next_version(self, pipeline: Pipeline) -> int:
         row = self._world.store.one(

@@ -71,14 +71,7 @@ class Lifecycle:
         )
         if row:
             return str(row[0])
-        (count,) = world.store.one(
-            "SELECT count(*) FROM pipeline WHERE state NOT IN ('DELETING', 'DELETED')"
-        ) or (0,)
-        if count >= world.quotas.pipelines:
-            raise invalid_request(
-                f"the account has {count} pipelines, and {world.quotas.pipelines} are allowed: "
-                "delete one"
-            )
+        self._count()
         pipeline_id = self._new_id()
         world.store.insert(
             "INSERT INTO pipeline (id, name, unique_id, description, tags, state, created)"
@@ -93,13 +86,29 @@ class Lifecycle:
         )
         return pipeline_id
 
-    def _new_id(self) -> str:
+    def _count(self) -> None:
         world = self._world
+        allowed = world.quotas.pipelines
+        if allowed is None:
+            return
+        (count,) = world.store.one(
+            "SELECT count(*) FROM pipeline WHERE state NOT IN ('DELETING', 'DELETED')"
+        ) or (0,)
+        if count >= allowed:
+            raise invalid_request(
+                f"the account has {count} pipelines, and {allowed} are allowed: delete one"
+            )
+
+    def _new_id(self) -> str:
+        """Make an id that there never was, such as ``df-00627471SOVYZEXAMPLE``."""
         while True:
-            number = world.random.randrange(10**7)
-            letters = "".join(world.random.choices(_CHARACTERS, k=12))
+            rest, number = divmod(self._world.random.getrandbits(128), 10**7)
+            letters = ""
+            for _ in range(12):
+                rest, letter = divmod(rest, len(_CHARACTERS))
+                letters += _CHARACTERS[letter]
             pipeline_id = f"df-0{number:07}{letters}"
-            if world.pipeline_by_id(pipeline_id) is None:
+            if self._world.pipeline_by_id(pipeline_id) is None:
                 return pipeline_id
 
     def delete(self, pipeline_id: str) -> None:

@@ -8,7 +8,7 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from aiodatapipeline._clock import Clock
 from aiodatapipeline.definition import Definition
@@ -21,10 +21,14 @@ from aiodatapipeline.local._times import written
 from aiodatapipeline.models import PipelineObject
 from aiodatapipeline.operations import GetPipelineDefinitionResponse
 
+KeyT = TypeVar("KeyT")
+
 log = logging.getLogger("aiodatapipeline.local")
 
-# Plans that are kept: each is a definition of up to some hundred objects.
-_PLANS = 64
+# How many plans are kept, each of a definition of up to some hundred objects, and for how many
+# versions of pipelines it is known which one they have.
+_BODIES = 64
+_PLANS = 4096
 
 
 @dataclass(slots=True)
@@ -156,6 +160,7 @@ class World:
         """Worker groups for which there may be a task that there was not."""
         self._agenda: deque[tuple[Callable[[int], None], int]] = deque()
         self._plans: OrderedDict[tuple[int, int], Plan] = OrderedDict()
+        self._plans_by_body: OrderedDict[str, Plan] = OrderedDict()
 
     @property
     def now_written(self) -> str:
@@ -262,15 +267,20 @@ class World:
         key = (pipeline, version)
         plan = self._plans.get(key)
         if plan is None:
-            definition = Definition.from_response(
-                GetPipelineDefinitionResponse.from_wire(self.body(pipeline, version))
+            row = self.store.one(
+                "SELECT body FROM definition WHERE pipeline = ? AND version = ?", *key
             )
-            plan = Plan(definition, self.switches)
-            self._plans[key] = plan
-            if len(self._plans) > _PLANS:
-                self._plans.popitem(last=False)
-        else:
-            self._plans.move_to_end(key)
+            plan = self._plan_of(row[0] if row else "{}")
+            _remember(self._plans, key, plan, _PLANS)
+        return plan
+
+    def _plan_of(self, body: str) -> Plan:
+        # Many pipelines may have the same definition.
+        plan = self._plans_by_body.get(body)
+        if plan is None:
+            answer = GetPipelineDefinitionResponse.from_wire(json.loads(body))
+            plan = Plan(Definition.from_response(answer), self.switches)
+            _remember(self._plans_by_body, body, plan, _BODIES)
         return plan
 
     def next_run(self, pipeline: Pipeline, component: str) -> str | None:
@@ -286,6 +296,12 @@ class World:
     def component(self, instance: Instance) -> Component:
         """Give what an instance is made by."""
         return self.plan(instance.pipeline, instance.version).components[instance.component]
+
+
+def _remember(kept: OrderedDict[KeyT, Plan], key: KeyT, plan: Plan, most: int) -> None:
+    kept[key] = plan
+    if len(kept) > most:
+        kept.popitem(last=False)
 
 
 def _instance(row: tuple[object, ...]) -> Instance:
