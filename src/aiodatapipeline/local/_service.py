@@ -27,7 +27,7 @@ from aiodatapipeline.local._engine._runs import SCHEDULE, Runs
 from aiodatapipeline.local._engine._tasks import Tasks
 from aiodatapipeline.local._engine._views import Views
 from aiodatapipeline.local._engine._work import Work
-from aiodatapipeline.local._engine._world import Hooks, World
+from aiodatapipeline.local._engine._world import Alarm, Hooks, World
 from aiodatapipeline.local._errors import finish, refusal
 from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._store import Store, StoreError
@@ -351,6 +351,10 @@ class Service:
         """The worker groups that are polled for, with the number of open polls of each."""
         return {group: len(polls) for group, polls in self._polls.items() if polls}
 
+    def alarms(self) -> list[Alarm]:
+        """Give the actions that were carried out, the first one first."""
+        return self._views.alarms()
+
     async def reset(self) -> None:
         """Forget everything; open polls stay open."""
         with self._store.unit():
@@ -430,8 +434,8 @@ class Service:
     def _report(self, request: ReportTaskProgressRequest) -> bytes:
         return _json({"canceled": self._tasks.report(request)})
 
-    def _heartbeat(self, _: ReportTaskRunnerHeartbeatRequest) -> bytes:
-        return _json({"terminate": False})
+    def _heartbeat(self, request: ReportTaskRunnerHeartbeatRequest) -> bytes:
+        return _json({"terminate": self._tasks.is_over(request.worker_group or "")})
 
     def _set_status(self, request: SetStatusRequest) -> bytes:
         self._lifecycle.set_status(self._lifecycle.get(request.pipeline_id), request)

@@ -240,6 +240,15 @@ class Tasks:
         cut = whole[:limit]
         return cut.decode(errors="ignore") if isinstance(cut, bytes) else cut
 
+    def is_over(self, worker_group: str) -> bool:
+        """Whether a worker group is that of a resource that is gone, and its runners can stop."""
+        pipeline_id, separator, name = worker_group.partition("_")
+        pipeline = self._world.pipeline_by_id(pipeline_id) if separator else None
+        if pipeline is None or not name.startswith("@"):
+            return False
+        instance = self._world.instance_by_id(pipeline.seq, name)
+        return instance is None or (instance.kind == Role.RESOURCE and bool(instance.ended))
+
     # -- finding --------------------------------------------------------------------------------
 
     def _get(self, task_id: str) -> _Task:

@@ -15,7 +15,7 @@ from aiodatapipeline.definition.expressions import ExpressionError, parse
 from aiodatapipeline.local._engine import _objects
 from aiodatapipeline.local._engine._refusals import invalid_request
 from aiodatapipeline.local._engine._states import PipelineState
-from aiodatapipeline.local._engine._world import Instance, Pipeline, World
+from aiodatapipeline.local._engine._world import Alarm, Instance, Pipeline, World
 from aiodatapipeline.local._store import Argument
 from aiodatapipeline.models import Field, PipelineDescription, PipelineObject, Selector, Tag
 from aiodatapipeline.operations import DescribeObjectsRequest, QueryObjectsRequest
@@ -140,6 +140,24 @@ class Views:
         plan = self._world.plan(pipeline.seq, pipeline.active)
         cadences = (each.cadence for each in plan.components.values())
         return next((str(each.period) for each in cadences if each), None)
+
+    def alarms(self) -> list[Alarm]:
+        """Give the actions that were carried out, the first one first."""
+        rows = self._world.store.all(
+            "SELECT p.id, a.time, a.node, a.action, a.fields FROM alarm a"
+            " JOIN pipeline p ON p.seq = a.pipeline ORDER BY a.seq"
+        )
+        return [
+            Alarm(
+                pipeline_id,
+                time,
+                node,
+                PipelineObject.from_wire(
+                    {"id": action, "name": action, "fields": json.loads(fields)}
+                ),
+            )
+            for pipeline_id, time, node, action, fields in rows
+        ]
 
     # -- objects --------------------------------------------------------------------------------
 
