@@ -24,6 +24,7 @@ CREATE TABLE pipeline (
     active INTEGER,                  -- version that was activated last
     first_activation TEXT,
     last_activation TEXT,
+    skip_before TEXT,                -- intervals that start earlier are skipped
     deactivated TEXT,
     finished TEXT
 );
@@ -44,7 +45,8 @@ CREATE TABLE component (
     pipeline INTEGER NOT NULL,
     id TEXT NOT NULL,
     paused INTEGER NOT NULL DEFAULT 0,
-    next INTEGER,                    -- number of the interval that is created next, or NULL: no more
+    next INTEGER NOT NULL DEFAULT 0, -- number of the interval that is created next
+    more INTEGER NOT NULL,           -- whether one is to come
     health TEXT,
     health_instance TEXT,
     health_time TEXT,
@@ -52,7 +54,7 @@ CREATE TABLE component (
     latest_completed TEXT,
     UNIQUE (pipeline, id)
 );
-CREATE INDEX component_next ON component (pipeline) WHERE next IS NOT NULL;
+CREATE INDEX component_more ON component (pipeline) WHERE more;
 
 CREATE TABLE instance (
     seq INTEGER PRIMARY KEY,
@@ -64,6 +66,7 @@ CREATE TABLE instance (
     node INTEGER,                    -- for preconditions and actions: whose they are
     status TEXT NOT NULL,
     ended INTEGER NOT NULL,
+    queued INTEGER NOT NULL,         -- could start, were not too many of its component active
     begins REAL NOT NULL,            -- does not start before
     scheduled_start TEXT NOT NULL,
     scheduled_end TEXT NOT NULL,
@@ -78,6 +81,7 @@ CREATE TABLE instance (
     UNIQUE (pipeline, id)
 );
 CREATE INDEX instance_open ON instance (pipeline, component, status) WHERE NOT ended;
+CREATE INDEX instance_queue ON instance (pipeline, component, scheduled_start) WHERE queued;
 CREATE INDEX instance_time ON instance (pipeline, scheduled_start, id);
 CREATE INDEX instance_component ON instance (pipeline, component, scheduled_start);
 CREATE INDEX instance_node ON instance (node) WHERE node IS NOT NULL;

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -134,7 +134,7 @@ class Store:
         self._db.executemany(sql, rows)
 
     @contextmanager
-    def unit(self) -> Iterator[None]:
+    def unit(self) -> Generator[None, None, None]:
         """Let what is inside happen, or, if it raises, not.
 
         Raises:

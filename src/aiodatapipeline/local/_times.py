@@ -1,11 +1,11 @@
-"""Seconds since the epoch <-> the service's texts: ``2026-01-31T00:00:00``, always UTC."""
+"""Seconds since the epoch, as the clock has them <-> the service's texts, always UTC."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 
 
 def as_datetime(seconds: float) -> datetime:
@@ -13,18 +13,13 @@ def as_datetime(seconds: float) -> datetime:
     return _EPOCH + timedelta(seconds=int(seconds))
 
 
-def as_seconds(time: datetime) -> float:
+def as_seconds(moment: datetime) -> float:
     """Give the seconds since the epoch of a time with a zone."""
-    return (time - _EPOCH) / SECOND
+    return (moment - _EPOCH) / _SECOND
 
 
-def written(time: datetime) -> str:
-    """Write a time as the service does."""
-    return time.isoformat()[:19]
-
-
-def written_seconds(seconds: float) -> str:
-    """Write a time of the clock as the service does."""
+def written(seconds: float) -> str:
+    """Write a time of the clock as the service does: ``2026-01-31T00:00:00``."""
     return as_datetime(seconds).isoformat()[:19]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
@@ -13,10 +13,12 @@ from aiodatapipeline.definition._catalog import Kind, catalog
 from aiodatapipeline.definition.expressions import ExpressionError, parse
 from aiodatapipeline.definition.schedules import Period, read_date_time
 from aiodatapipeline.local._switches import Switches
-from aiodatapipeline.local._times import SECOND
+from aiodatapipeline.models import PipelineObject
 
 # Over how many intervals of another an interval may reach, when no quota says less.
 MAX_OVERLAP = 1_000
+# Instances of an object at once, if it does not say. Source: "AWS Data Pipeline Limits".
+_ACTIVE_INSTANCES = 5
 _ON_DEMAND = "ondemand"
 _TIME_SERIES = "timeseries"
 
@@ -86,15 +88,7 @@ class Cadence:
     def number_at(self, time: datetime, first: datetime) -> int:
         """Give the number of the interval that a time is in; below 0 if none has begun yet."""
         origin = self.start or first
-        if time < origin:
-            return -1
-        number = int((time - origin) / (self.period.after(origin, 1) - origin))
-        # Months are not all as long as the first.
-        while self.period.after(origin, number) > time:
-            number -= 1
-        while self.period.after(origin, number + 1) <= time:
-            number += 1
-        return number
+        return -1 if time < origin else self.period.elapsed(origin, time)
 
     def overlapping(self, interval: Interval, first: datetime) -> Iterator[Interval]:
         """Give the intervals that have some time in common with one of another cadence."""
@@ -148,22 +142,22 @@ class Component:
 class Plan:
     """A definition, ready to run."""
 
-    def __init__(self, definition: Definition, switches: Switches, active_instances: int) -> None:
+    def __init__(self, definition: Definition, switches: Switches) -> None:
         """Work out a definition.
 
         Args:
             definition: One without errors; of what is wrong in it nothing becomes of.
             switches: For what no object says.
-            active_instances: How many instances of an object run at once, if it does not say.
         """
         self.definition = definition
         self.resolved: ResolvedDefinition = resolve(definition)
         self._switches = switches
         default = self.resolved.objects.get("Default")
         self.on_demand = self._lower(default, "scheduleType") == _ON_DEMAND
-        self._active_instances = 1 if self.on_demand else active_instances
+        self._active_instances = 1 if self.on_demand else _ACTIVE_INSTANCES
         self.max_runs = self._number(default, "maxActiveInstances", 1) if default else 1
         """Of an on-demand pipeline at once."""
+        self._flattened: dict[str, PipelineObject] = {}
         roles = self._roles()
         self._cadences = {
             each.id: self._read_cadence(each)
@@ -188,13 +182,22 @@ class Plan:
             if each.type is None or each.id == "Default":
                 continue
             known = types.get(each.type)
-            if known:
-                role = _ROLES.get(known.kind)
-            else:
-                role = referred.get(each.id, Role.ACTIVITY)
+            role = _ROLES.get(known.kind) if known else referred.get(each.id, Role.ACTIVITY)
             if role:
                 roles[each.id] = role
         return roles
+
+    def flattened(self, component: str) -> PipelineObject:
+        """Give an object that says by itself all that a component comes to, as it is written."""
+        found = self._flattened.get(component)
+        if found is None:
+            found = self._flattened[component] = self.resolved.objects[component].flattened()
+        return found
+
+    def has_expressions(self, component: str) -> bool:
+        """Whether there is anything to evaluate in a component's fields."""
+        fields = self.flattened(component).fields
+        return any(each.string_value is not None and "#{" in each.string_value for each in fields)
 
     @cached_property
     def producers(self) -> Mapping[str, tuple[str, ...]]:
@@ -263,8 +266,13 @@ class Plan:
             period = Period.parse(said or "")
         except ValueError:
             return None
-        epoch = datetime(1970, 1, 1, tzinfo=UTC)
-        return (period.after(epoch, 1) - epoch) / SECOND
+        return period.minutes * 60.0
+
+    def _time(self, each: EffectiveObject, key: str) -> datetime | None:
+        try:
+            return read_date_time(self.text(each, key) or "")
+        except ValueError:
+            return None
 
     def _read_cadence(self, each: EffectiveObject) -> Cadence | None:
         try:
@@ -274,9 +282,9 @@ class Plan:
         occurrences = self._number(each, "occurrences", 0)
         return Cadence(
             id=each.id,
-            start=read_date_time(self.text(each, "startDateTime") or ""),
+            start=self._time(each, "startDateTime"),
             period=period,
-            until=read_date_time(self.text(each, "endDateTime") or ""),
+            until=self._time(each, "endDateTime"),
             occurrences=occurrences or None,
         )
 
@@ -327,11 +335,6 @@ class Plan:
                 other = self.components.get(target)
                 if not (each.cadence and other and other.cadence):
                     continue
-                epoch = datetime(2000, 1, 1, tzinfo=UTC)
-                mine, theirs = (
-                    (one.cadence.period.after(epoch, 1) - epoch) / timedelta(seconds=1)
-                    for one in (each, other)
-                    if one.cadence
-                )
-                if mine > theirs:
-                    yield each.id, target, int(mine // theirs)
+                count = each.cadence.period.minutes // other.cadence.period.minutes
+                if count > 1:
+                    yield each.id, target, count
