@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,20 @@ from hypothesis import given
 from aiodatapipeline.definition import Definition
 from tests.definition.strategies import Body, bodies
 
-awscli: Any = importlib.import_module("awscli.customizations.datapipeline.translator")
+
+def _imported(module: str) -> Any:
+    """Import from the AWS CLI, and undo that "botocore" is then the one that it carries."""
+    finders, before = sys.meta_path[:], dict(sys.modules)
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.meta_path[:] = finders
+        for name in sys.modules.keys() - before.keys():
+            if name.partition(".")[0] in {"awscli", "botocore"}:
+                del sys.modules[name]
+
+
+awscli = _imported("awscli.customizations.datapipeline.translator")
 
 FILES = Path(__file__).parent / "files"
 WHOLE_FILES = sorted(
