@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,15 +18,25 @@ from tests.definition.strategies import Body, bodies
 
 
 def _imported(module: str) -> Any:
-    """Import from the AWS CLI, and undo that "botocore" is then the one that it carries."""
-    finders, before = sys.meta_path[:], dict(sys.modules)
+    """Import from the AWS CLI, which puts its own botocore in the place of the one installed.
+
+    Everybody else goes on with what they had, so no module of either is left half exchanged.
+    """
+    finders, before = sys.meta_path[:], _theirs()
+    for name in before:
+        del sys.modules[name]
     try:
         return importlib.import_module(module)
     finally:
         sys.meta_path[:] = finders
-        for name in sys.modules.keys() - before.keys():
-            if name.partition(".")[0] in {"awscli", "botocore"}:
-                del sys.modules[name]
+        for name in _theirs():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _theirs() -> dict[str, ModuleType]:
+    packages = {"awscli", "botocore", "s3transfer"}
+    return {name: each for name, each in sys.modules.items() if name.split(".")[0] in packages}
 
 
 awscli = _imported("awscli.customizations.datapipeline.translator")

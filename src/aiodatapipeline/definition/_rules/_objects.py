@@ -60,11 +60,11 @@ def deep_parents(subject: Subject) -> Iterator[Finding]:
     levels: dict[str, int] = {}
     for each in subject.resolved.objects.values():
         line: list[str] = []
-        for one in each.lineage():
-            if one.id in levels:
-                break
-            line.append(one.id)
-        above = levels.get(one.id, 0)
+        at: EffectiveObject | None = each
+        while at is not None and at.id not in levels:
+            line.append(at.id)
+            at = at.parent
+        above = levels[at.id] if at else 0
         levels.update((one, above + level) for level, one in enumerate(reversed(line), start=1))
     deepest = max(levels, key=levels.__getitem__, default="")
     if levels.get(deepest, 0) > MAX_LEVELS:
