@@ -57,6 +57,7 @@ class Attempt:
     """What is known of one attempt."""
 
     context: Mapping[str, Any]  # botocore's
+    user_agent = ""
     signed = False  # the last step before it is sent
     reply: Reply | None = None
 
@@ -115,7 +116,7 @@ class HttpSession:
         return _EmptiedResponse(request.url, reply)
 
     async def _send(self, request: AWSPreparedRequest) -> Reply:
-        url = URL(request.url, encoded=True)
+        url = _parsed(request.url)
         if self._tls is None and url.scheme == "https":
             self._tls = await asyncio.to_thread(_tls, self._settings["verify"])
         await self._signing.sign(request)
@@ -138,6 +139,11 @@ class HttpSession:
             raise _as_botocore(error, request.url) from error
         # Without aiohttp's exception, which shows what came, encrypted values and all.
         raise failure
+
+
+@lru_cache(maxsize=16)
+def _parsed(url: str) -> URL:
+    return URL(url, encoded=True)
 
 
 def _headers(response: ClientResponse) -> dict[str, str]:
@@ -167,7 +173,7 @@ class _EmptiedResponse:
 
     def __init__(self, url: str, reply: Reply) -> None:
         self.url, self.status_code, self.headers = url, reply.status, reply.headers
-        self._body = b"{}"
+        self._body = b""  # not even JSON to look through
         if reply.status >= 300:
             code, message = read_error(reply.body, reply.headers) or (str(reply.status), "")
             self._body = error_body(code, message)

@@ -9,14 +9,15 @@ components, which are public; nothing of it is patched, so whatever else hangs o
 - Parameter validation is off: our models have done it.
 - Retries are off: ``_calls`` repeats, because only it knows what may be repeated.
 - Handlers that botocore runs for every service, and that do nothing for this one, are taken off.
-- The user agent is built once per client.
+- The user agent is built once per client, and headers are written into plain dicts.
 - ``_http.HttpSession`` stands where aiobotocore has its own, and signs and sends.
-- ``_loader`` has the service's model, for all clients.
+- ``_loader`` has the service's model, for all clients, and no rules for its endpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
@@ -34,6 +35,7 @@ from aiohttp import (
     NonHttpUrlClientError,
 )
 from botocore import UNSIGNED, exceptions
+from botocore.awsrequest import AWSRequest
 from botocore.handlers import BUILTIN_HANDLERS
 from yarl import URL
 
@@ -47,12 +49,15 @@ from aiodatapipeline._version import __version__
 _EVENTS = "data-pipeline"  # the service's id, as botocore hyphenates it in names of events
 _POLL = "PollForTask"
 
-# botocore's own handlers that every call would run for nothing, for 5 % of its CPU.
+# botocore's own handlers that every call would run for nothing, for 8 % of its CPU.
 _IDLE_HANDLERS = {
     "add_retry_headers",  # would say attempt 1 of 1, since botocore does not repeat here
     "generate_idempotent_uuid",  # for idempotency tokens, which this service does not have
+    "_handle_request_validation_mode_member",  # for checksums of answers, neither
     "inject_api_version_header_if_needed",  # for endpoint discovery, neither
 }
+# Copies Lambda's trace id into a header. A process is in Lambda from its start or never.
+_LAMBDA_HANDLER, _IN_LAMBDA = "add_recursion_detection_header", "AWS_LAMBDA_FUNCTION_NAME"
 
 
 class AiobotocoreTransport:
@@ -123,16 +128,17 @@ class AiobotocoreTransport:
                 ),
             )
         )
-        for event, handler in (
-            ("before-call", _note_attempt),
-            ("choose-signer", _choose_no_signer),
-        ):
-            client.meta.events.register(f"{event}.{_EVENTS}", handler)
+        events = client.meta.events
+        events.register(f"choose-signer.{_EVENTS}", _choose_no_signer)
+        # After all others, an application's too, which find what they are used to.
+        events.register_last("before-call", _note_attempt)
+        events.register_last("request-created", _write_headers)
+        idle = _IDLE_HANDLERS if _IN_LAMBDA in os.environ else _IDLE_HANDLERS | {_LAMBDA_HANDLER}
         for event, handler, *_ in BUILTIN_HANDLERS:
-            if getattr(handler, "__name__", "") in _IDLE_HANDLERS:
-                client.meta.events.unregister(event, handler)
+            if getattr(handler, "__name__", "") in idle:
+                events.unregister(event, handler)
         # It is there to say that the first attempt was the last, for 2 % of a call's CPU.
-        client.meta.events.unregister(f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}")
+        events.unregister(f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}")
         self._methods = {
             operation: getattr(client, method)
             for method, operation in client.meta.method_to_api_mapping.items()
@@ -194,9 +200,23 @@ class AiobotocoreTransport:
 
 
 def _note_attempt(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    attempt_now.get().context = context
+    attempt = attempt_now.get()
+    attempt.context = context
+    # botocore would write it into the slow headers of a request, look for it there, and write it
+    # once more.
+    attempt.user_agent = params["headers"].pop("User-Agent", "")
     # Bodies are in botocore's debug log, encrypted values and all.
     params["body"] = _Unprinted(params["body"])
+
+
+def _write_headers(request: AWSRequest, **_: object) -> None:
+    # In bytes, as botocore wants them: it would keep its own headers twice, as text and as bytes.
+    headers = {
+        name: value.encode() if isinstance(value, str) else value
+        for name, value in request.headers.items()
+    }
+    headers["User-Agent"] = attempt_now.get().user_agent.encode()
+    request.headers = headers
 
 
 class _Unprinted(bytes):

@@ -157,6 +157,7 @@ async def test_a_profile_can_hold_everything(
     [
         ({}, "datapipeline.eu-west-1.amazonaws.com"),
         ({"AWS_USE_FIPS_ENDPOINT": "true"}, "datapipeline-fips.eu-west-1.amazonaws.com"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "datapipeline.eu-west-1.api.aws"),
         (
             {
                 "AWS_ENDPOINT_URL_DATA_PIPELINE": "http://127.0.0.1:1",
@@ -165,7 +166,7 @@ async def test_a_profile_can_hold_everything(
             "datapipeline.eu-west-1.amazonaws.com",
         ),
     ],
-    ids=["region", "fips", "ignored"],
+    ids=["region", "fips", "dualstack", "ignored"],
 )
 async def test_the_endpoint_follows_from_the_region(
     variables: Mapping[str, str], host: str, set_env: SetEnv
