@@ -35,6 +35,7 @@ from aiohttp import (
     ServerDisconnectedError,
     TCPConnector,
 )
+from aiohttp.connector import Connection
 from botocore import exceptions
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.httpsession import create_urllib3_context, get_cert_path
@@ -58,7 +59,8 @@ class Attempt:
 
     context: Mapping[str, Any]  # botocore's
     user_agent = ""
-    signed = False  # the last step before it is sent
+    maybe_sent = False
+    """Whether the request may have left: until there is a connection it has not."""
     reply: Reply | None = None
 
 
@@ -89,7 +91,7 @@ class HttpSession:
         connect_timeout, read_timeout = self._settings["timeout"]
         self._session = await self._stack.enter_async_context(
             ClientSession(
-                connector=TCPConnector(
+                connector=_Connector(
                     limit=self._settings["max_pool_connections"],
                     **self._settings["connector_args"],
                 ),
@@ -108,6 +110,7 @@ class HttpSession:
             reply = await self._send(request)
         else:
             await self._signing.sign(request)
+            attempt_now.get().maybe_sent = True  # it does not say
             answer = await self._other.send(request)
             _refuse_redirect(answer)
             # aiobotocore has the names in lower case.
@@ -139,6 +142,15 @@ class HttpSession:
             raise _as_botocore(error, request.url) from error
         # Without aiohttp's exception, which shows what came, encrypted values and all.
         raise failure
+
+
+class _Connector(TCPConnector):
+    """Notes that an attempt has got its connection."""
+
+    async def connect(self, *args: Any, **settings: Any) -> Connection:
+        connection = await super().connect(*args, **settings)
+        attempt_now.get().maybe_sent = True
+        return connection
 
 
 @lru_cache(maxsize=16)
@@ -258,7 +270,6 @@ class Signing:
         request.headers = headers
         if len(request.body) > _LARGEST_PIECE:
             request.body = BytesIO(request.body)
-        attempt.signed = True
 
 
 @lru_cache(maxsize=16)

@@ -182,7 +182,7 @@ class AiobotocoreTransport:
                     attempt.reply.status, attempt.reply.body, attempt.reply.headers, cause=error
                 )
             if not self._methods:
-                raise _closed(maybe_applied=attempt.signed) from error
+                raise _closed(maybe_applied=attempt.maybe_sent) from error
             raise _translate(error, operation, attempt) from error
         finally:
             attempt_now.reset(token)
@@ -289,7 +289,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
         return errors.ConfigurationError(f"no address to send to: {text}", operation=operation)
     if isinstance(error, _NO_ANSWER):
         return _no_answer(error, text, operation, attempt)
-    if attempt.signed:
+    if attempt.maybe_sent:
         return errors.ResponseLostError(text, operation=operation)
     if operation and isinstance(error, exceptions.BotoCoreError):
         # Credentials were found when the client was opened; getting new ones failed just now.
@@ -305,12 +305,12 @@ def _no_answer(
     if isinstance(error, exceptions.ReadTimeoutError):
         return errors.ReadTimeoutError(text, operation=operation)
     if isinstance(error, TimeoutError):
-        if attempt.signed:
+        if attempt.maybe_sent:
             return errors.ReadTimeoutError("no answer in the time for it", operation=operation)
         return errors.ConnectTimeoutError("not sent in the time for it", operation=operation)
     # EndpointConnectionError stands for a connection that was refused and for one that broke.
     refused = _is_about(error.__context__, error)
-    if refused or isinstance(error, _NOT_SENT) or not attempt.signed:
+    if refused or isinstance(error, _NOT_SENT) or not attempt.maybe_sent:
         return errors.RequestNotSentError(text, operation=operation)
     if isinstance(error, exceptions.EndpointConnectionError):
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"

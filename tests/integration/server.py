@@ -252,6 +252,20 @@ def refusing_port() -> Generator[int]:
         yield bound.getsockname()[1]
 
 
+@contextlib.contextmanager
+def full_port() -> Generator[int]:
+    """A port where no more connections are accepted: who connects waits."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        address: tuple[str, int] = listening.getsockname()
+        for _ in range(4):  # more than fit; their connections are half made
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(address)
+        yield address[1]
+
+
 def tls_of(authority: trustme.CA) -> ssl.SSLContext:
     """What a server needs to be trusted by whoever trusts the authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

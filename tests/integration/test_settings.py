@@ -554,7 +554,10 @@ async def test_what_a_session_s_handlers_raise_is_told_in_our_words(
 
     session = await own_session()
     session.register(f"{event}.data-pipeline", handler)
-    async with DataPipelineClient(session=session, endpoint_url="http://127.0.0.1:1") as client:
+    async with (
+        Server() as server,
+        DataPipelineClient(session=session, endpoint_url=server.url) as client,
+    ):
         with pytest.raises(DataPipelineError) as caught:
             await client.with_options(max_attempts=1).set_task_status("task", "FINISHED")
 
