@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from functools import lru_cache
@@ -24,6 +24,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import (
     ClientConnectionError,
+    ClientConnectorError,
     ClientPayloadError,
     ClientResponse,
     ClientResponseError,
@@ -110,13 +111,23 @@ class HttpSession:
             reply = await self._send(request)
         else:
             await self._signing.sign(request)
-            attempt_now.get().maybe_sent = True  # it does not say
-            answer = await self._other.send(request)
-            _refuse_redirect(answer)
-            # aiobotocore has the names in lower case.
-            reply = Reply(answer.status_code, await answer.content, dict(answer.headers.items()))
+            reply = await self._send_with(self._other, request)
         attempt_now.get().reply = reply
         return _EmptiedResponse(request.url, reply)
+
+    async def _send_with(self, other: AIOHTTPSession, request: AWSPreparedRequest) -> Reply:
+        attempt = attempt_now.get()
+        attempt.maybe_sent = True  # it does not say
+        try:
+            answer = await other.send(request)
+        except exceptions.EndpointConnectionError as error:
+            # It stands for a connection that could not be made and for one that broke.
+            addresses = request.url, *(self._settings["proxies"] or {}).values()
+            attempt.maybe_sent = not _is_about(error.__context__, addresses)
+            raise
+        _refuse_redirect(answer)
+        # aiobotocore has the names in lower case.
+        return Reply(answer.status_code, await answer.content, dict(answer.headers.items()))
 
     async def _send(self, request: AWSPreparedRequest) -> Reply:
         url = _parsed(request.url)
@@ -165,6 +176,15 @@ def _headers(response: ClientResponse) -> dict[str, str]:
     }
 
 
+def _is_about(cause: BaseException | None, addresses: Iterable[str]) -> bool:
+    """Whether one of these could not be connected: these, and not where the service redirected."""
+    if not isinstance(cause, ClientConnectorError):
+        return False
+    # A proxy's address may go without its scheme.
+    urls = [URL(url if url.startswith("http") else f"http://{url}") for url in addresses]
+    return (cause.host, cause.port) in [(url.host, url.port) for url in urls]
+
+
 def _refuse_redirect(answer: AioAWSResponse) -> None:
     # It was followed, as a GET without a body for most: its answer would pass for ours.
     redirects = getattr(answer.raw, "history", ())
@@ -209,7 +229,13 @@ def _tls_of(bundle: str | None, _written: int) -> ssl.SSLContext:
     context = create_urllib3_context()
     if bundle is not None:
         context.check_hostname = True
-        context.load_verify_locations(bundle)
+        try:
+            context.load_verify_locations(bundle)
+        except ssl.SSLError as error:
+            raise errors.ConfigurationError(
+                f"no CA certificates can be read from {bundle!r}: mend verify, AWS_CA_BUNDLE or "
+                "the profile's ca_bundle"
+            ) from error
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

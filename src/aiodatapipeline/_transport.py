@@ -23,21 +23,16 @@ from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from aiohttp import (
-    ClientConnectorError,
-    ClientResponseError,
-    InvalidURL,
-    NonHttpUrlClientError,
-)
+from aiohttp import ClientResponseError
 from botocore import UNSIGNED, exceptions
 from botocore.awsrequest import AWSRequest
 from botocore.handlers import BUILTIN_HANDLERS
-from yarl import URL
 
 from aiodatapipeline import errors
 from aiodatapipeline._config import CONNECT_TIMEOUT, ConnectionSettings
@@ -101,8 +96,8 @@ class AiobotocoreTransport:
         await asyncio.to_thread(read_service_model, session, SERVICE)
         _check_ca_bundle(settings, session)
         signing = Signing(await self._find_credentials(session))
-        self.max_attempts = _whole_number(session.get_config_variable("max_attempts"))
-        adaptive = session.get_config_variable("retry_mode") == "adaptive"
+        self.max_attempts = _max_attempts(session)
+        adaptive = _is_adaptive(session)
         client = await self._stack.enter_async_context(
             session.create_client(
                 SERVICE,
@@ -128,6 +123,7 @@ class AiobotocoreTransport:
                 ),
             )
         )
+        _check_endpoint(client.meta.endpoint_url)
         events = client.meta.events
         events.register(f"choose-signer.{_EVENTS}", _choose_no_signer)
         # After all others, an application's too, which find what they are used to.
@@ -153,7 +149,14 @@ class AiobotocoreTransport:
                 "aws_access_key_id and aws_secret_access_key belong together: "
                 f"{'the first' if key is None else 'the second'} is missing"
             )
-        found = await session.get_credentials()
+        try:
+            found = await session.get_credentials()
+        except (ValueError, OSError, exceptions.CredentialRetrievalError) as error:
+            # Of the profile's program, say: its words do not tell what they are about.
+            raise errors.ConfigurationError(
+                f"AWS credentials could not be had: {_text(error)}: mend what the profile or "
+                "the AWS_* variables say of them"
+            ) from error
         if found is None:
             raise errors.MissingCredentialsError(
                 "no AWS credentials found: pass aws_access_key_id and aws_secret_access_key, "
@@ -249,8 +252,36 @@ def _check_ca_bundle(settings: ConnectionSettings, session: AioSession) -> None:
         )
 
 
-def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+def _check_endpoint(url: str) -> None:
+    # botocore lets a few pass, and would tell at each call.
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        found = False  # a port beyond 65535
+    if not found:
+        raise ValueError(f"{_NO_ENDPOINT}: {url}")
+
+
+def _max_attempts(session: AioSession) -> int | None:
+    told = "AWS_MAX_ATTEMPTS, or the profile's max_attempts, is a whole number of 1 or more"
+    try:
+        found = session.get_config_variable("max_attempts")
+    except ValueError as error:
+        raise errors.ConfigurationError(f"{told}: {error}") from error
+    if found is None or (isinstance(found, int) and found >= 1):
+        return found
+    raise errors.ConfigurationError(f"{told}, not {found!r}")
+
+
+def _is_adaptive(session: AioSession) -> bool:
+    mode = session.get_config_variable("retry_mode")
+    if mode not in _RETRY_MODES:
+        raise errors.ConfigurationError(
+            f"AWS_RETRY_MODE, or the profile's retry_mode, is {', '.join(_RETRY_MODES)} or left "
+            f"out, not {mode!r}"
+        )
+    return mode == "adaptive"
 
 
 def _closed(*, maybe_applied: bool = False) -> errors.ClientClosedError:
@@ -259,9 +290,24 @@ def _closed(*, maybe_applied: bool = False) -> errors.ClientClosedError:
     )
 
 
+_RETRY_MODES = "legacy", "standard", "adaptive"
 _NO_REGION = (
     "no AWS region found: pass region_name, or set AWS_DEFAULT_REGION or a profile's region"
 )
+_NO_ENDPOINT = "Invalid endpoint"  # as botocore says it
+_MEND_ENDPOINT = (
+    "mend endpoint_url, AWS_ENDPOINT_URL_DATA_PIPELINE, AWS_ENDPOINT_URL or the profile's"
+)
+# What to do about botocore's own words, which say what is wrong and not where to look.
+_MEND: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.InvalidRegionError, "mend region_name, AWS_DEFAULT_REGION or the profile's region"),
+    (
+        exceptions.ProfileNotFound,
+        "name another in profile_name or AWS_PROFILE, or add it to the shared files",
+    ),
+    (exceptions.ConfigParseError, "mend the file"),
+)
+_MEND_SOMETHING = "mend the arguments, the AWS_* variables or the shared files"
 
 _NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, TimeoutError)
 _NOT_SENT = (exceptions.SSLError, exceptions.ProxyConnectionError)
@@ -271,7 +317,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
     error: Exception, operation: str, attempt: Attempt
 ) -> errors.DataPipelineError:
     """Find our exception for one of botocore's, aiohttp's or the time limit's."""
-    text = str(error) or type(error).__name__
+    text = _text(error)
     if isinstance(error, exceptions.ClientError):
         # Not ours: a call that looks up credentials (STS, SSO) was refused.
         refused = error.response.get("Error", {})
@@ -285,16 +331,26 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
         return errors.MissingRegionError(_NO_REGION)
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return errors.MissingCredentialsError(text)
-    if isinstance(error.__context__, InvalidURL | NonHttpUrlClientError):
-        return errors.ConfigurationError(f"no address to send to: {text}", operation=operation)
     if isinstance(error, _NO_ANSWER):
         return _no_answer(error, text, operation, attempt)
     if attempt.maybe_sent:
         return errors.ResponseLostError(text, operation=operation)
-    if operation and isinstance(error, exceptions.BotoCoreError):
+    if not operation:
+        mend = next((words for kind, words in _MEND if isinstance(error, kind)), _MEND_SOMETHING)
+        if text.startswith(_NO_ENDPOINT):
+            mend = _MEND_ENDPOINT
+        return errors.ConfigurationError(f"{text.rstrip('.')}; {mend}")
+    if isinstance(error, exceptions.BotoCoreError):
         # Credentials were found when the client was opened; getting new ones failed just now.
         return errors.RequestNotSentError(text, operation=operation)
-    return errors.ConfigurationError(text)
+    return errors.ConfigurationError(
+        f"what prepares the request failed with {type(error).__name__}: {text}; see its cause",
+        operation=operation,
+    )
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _no_answer(
@@ -308,9 +364,7 @@ def _no_answer(
         if attempt.maybe_sent:
             return errors.ReadTimeoutError("no answer in the time for it", operation=operation)
         return errors.ConnectTimeoutError("not sent in the time for it", operation=operation)
-    # EndpointConnectionError stands for a connection that was refused and for one that broke.
-    refused = _is_about(error.__context__, error)
-    if refused or isinstance(error, _NOT_SENT) or not attempt.maybe_sent:
+    if isinstance(error, _NOT_SENT) or not attempt.maybe_sent:
         return errors.RequestNotSentError(text, operation=operation)
     if isinstance(error, exceptions.EndpointConnectionError):
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
@@ -319,11 +373,3 @@ def _no_answer(
     if isinstance(error.__context__, ClientResponseError):
         text = NOT_HTTP  # aiohttp shows it, encrypted values and all
     return errors.ResponseLostError(text, operation=operation)
-
-
-def _is_about(cause: BaseException | None, error: Exception) -> bool:
-    """Whether no connection could be made to the service: to it, and not where it redirected."""
-    if not isinstance(cause, ClientConnectorError):
-        return False
-    url = URL(getattr(error, "kwargs", {}).get("endpoint_url", ""))
-    return (cause.host, cause.port) == (url.host, url.port)
