@@ -122,8 +122,8 @@ class HttpSession:
             answer = await other.send(request)
         except exceptions.EndpointConnectionError as error:
             # It stands for a connection that could not be made and for one that broke.
-            addresses = request.url, *(self._settings["proxies"] or {}).values()
-            attempt.maybe_sent = not _is_about(error.__context__, addresses)
+            proxies: Mapping[str, str] = self._settings["proxies"] or {}
+            attempt.maybe_sent = not _is_about(error.__context__, (request.url, *proxies.values()))
             raise
         _refuse_redirect(answer)
         # aiobotocore has the names in lower case.
