@@ -154,7 +154,7 @@ class AiobotocoreTransport:
         except (ValueError, OSError, exceptions.CredentialRetrievalError) as error:
             # Of the profile's program, say: its words do not tell what they are about.
             raise errors.ConfigurationError(
-                f"AWS credentials could not be had: {_text(error)}: mend what the profile or "
+                f"AWS credentials could not be had: {_words(error)}: mend what the profile or "
                 "the AWS_* variables say of them"
             ) from error
         if found is None:
@@ -317,7 +317,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
     error: Exception, operation: str, attempt: Attempt
 ) -> errors.DataPipelineError:
     """Find our exception for one of botocore's, aiohttp's or the time limit's."""
-    text = _text(error)
+    text = _words(error)
     if isinstance(error, exceptions.ClientError):
         # Not ours: a call that looks up credentials (STS, SSO) was refused.
         refused = error.response.get("Error", {})
@@ -349,7 +349,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
     )
 
 
-def _text(error: Exception) -> str:
+def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

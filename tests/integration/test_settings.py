@@ -39,6 +39,7 @@ from tests.integration.server import (
     Answer,
     Received,
     Server,
+    Then,
     always,
     http,
     refusal,
@@ -199,6 +200,16 @@ async def test_a_proxy_that_is_not_there_gets_no_request(set_env: SetEnv) -> Non
         async with client_for("http://service.invalid", max_attempts=1) as client:
             with pytest.raises(RequestNotSentError, match="proxy"):
                 await client.list_pipelines()
+
+
+async def test_a_proxy_that_breaks_off_may_have_passed_the_request_on(set_env: SetEnv) -> None:
+    async with Server(handler=always(Answer(then=Then.RESET))) as proxy:
+        set_env({"HTTP_PROXY": proxy.url})
+        async with client_for("http://service.invalid", max_attempts=1) as client:
+            with pytest.raises(ResponseLostError, match="the connection broke") as caught:
+                await client.list_pipelines()
+
+    assert caught.value.maybe_applied
 
 
 async def test_a_proxy_whose_name_is_unknown_gets_no_request(
