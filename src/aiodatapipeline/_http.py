@@ -45,10 +45,10 @@ from yarl import URL
 
 from aiodatapipeline import errors
 from aiodatapipeline._answers import error_body, read_error
+from aiodatapipeline._config import SERVICE
 from aiodatapipeline._seam import Reply
 from aiodatapipeline._sigv4 import SigningKey
 
-SERVICE = "datapipeline"
 NOT_HTTP = "what came is not HTTP"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # aiohttp warns of more in one piece, since writing it could block the event loop.

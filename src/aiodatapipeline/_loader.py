@@ -13,6 +13,8 @@ from aiobotocore.session import AioSession
 from botocore import exceptions
 from botocore.loaders import JSONFileLoader, Loader
 
+from aiodatapipeline._config import SERVICE
+
 _ENDPOINT_RULES = "endpoint-rule-set-1"
 
 # Service models never change while a process runs, and reading them takes a fifth of a
@@ -60,12 +62,13 @@ class ModelLoader(Loader):
 
 
 class _LoaderWithoutRules(ModelLoader):
-    """Knows no rules for endpoints, as for a service that has none."""
+    """Knows no rules for our service's endpoint, as for a service that has none."""
 
     def load_service_model(
         self, service_name: str, type_name: str, api_version: str | None = None
     ) -> object:
-        if type_name == _ENDPOINT_RULES:
+        # Others are asked for credentials, and STS for one has endpoints of many kinds.
+        if (service_name, type_name) == (SERVICE, _ENDPOINT_RULES):
             raise exceptions.UnknownServiceError(service_name=service_name, known_service_names="")
         return super().load_service_model(service_name, type_name, api_version)
 
@@ -89,12 +92,12 @@ class _Services(Collection[str]):
         return sum(1 for _ in self)
 
 
-def read_service_model(session: AioSession, service: str) -> None:
-    """Read what a client of a service is made of, so that the loader has it."""
+def read_service_model(session: AioSession) -> None:
+    """Read what a client is made of, so that the loader has it."""
     # create_client() reads these files too, on the event loop, unless they were read before.
     loader = cast("Loader", session.get_component("data_loader"))
     for name in ("_retry", "endpoints", "partitions"):
         loader.load_data(name)
-    loader.load_service_model(service, "service-2")
+    loader.load_service_model(SERVICE, "service-2")
     with suppress(exceptions.UnknownServiceError):
-        loader.load_service_model(service, _ENDPOINT_RULES)
+        loader.load_service_model(SERVICE, _ENDPOINT_RULES)

@@ -8,7 +8,7 @@ result against botocore's. Source: "Create a signed AWS API request" in the IAM 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -20,7 +20,7 @@ class SigningKey:
 
     access_key: str
     scope: str
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def derive(

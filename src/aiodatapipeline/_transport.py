@@ -35,8 +35,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.handlers import BUILTIN_HANDLERS
 
 from aiodatapipeline import errors
-from aiodatapipeline._config import CONNECT_TIMEOUT, ConnectionSettings
-from aiodatapipeline._http import NOT_HTTP, SERVICE, Attempt, HttpSession, Signing, attempt_now
+from aiodatapipeline._config import CONNECT_TIMEOUT, SERVICE, ConnectionSettings
+from aiodatapipeline._http import NOT_HTTP, Attempt, HttpSession, Signing, attempt_now
 from aiodatapipeline._loader import read_service_model, shared_loader
 from aiodatapipeline._seam import AiobotocoreSession, Reply
 from aiodatapipeline._version import __version__
@@ -93,7 +93,7 @@ class AiobotocoreTransport:
         if session is None:
             session = AioSession(profile=settings.profile_name)
             session.register_component("data_loader", shared_loader(session))
-        await asyncio.to_thread(read_service_model, session, SERVICE)
+        await asyncio.to_thread(read_service_model, session)
         _check_ca_bundle(settings, session)
         signing = Signing(await self._find_credentials(session))
         self.max_attempts = _max_attempts(session)

@@ -184,6 +184,15 @@ def test_endpoints_of_other_kinds_follow_the_rules(setting: str) -> None:
         plain.load_service_model("datapipeline", "endpoint-rule-set-1")
 
 
+def test_endpoints_of_services_that_give_credentials_follow_the_rules() -> None:
+    ours: Any = shared_loader(AioSession())
+    theirs: Any = Loader()
+
+    for service in ("sts", "sso", "sso-oidc"):
+        rules = ours.load_service_model(service, "endpoint-rule-set-1")
+        assert rules == theirs.load_service_model(service, "endpoint-rule-set-1")
+
+
 async def test_certificates_are_read_for_tls_alone_and_once_for_all_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
