@@ -27,8 +27,8 @@ def shared_loader(session: AioSession) -> Loader:
     """Give the loader that all clients share whose models are in the same places."""
     where = session.get_config_variable("data_path")
     # The endpoint of a client is always the same one, but botocore follows the rules for each
-    # call, for a tenth of its CPU. Without rules it asks its table of endpoints, once; both say
-    # the same but for these two settings.
+    # call, for a tenth of its CPU. Without rules it asks its table of endpoints, once, and says so
+    # in its log at INFO; both say the same but for these two settings.
     rules = any(
         session.get_config_variable(name)
         for name in ("use_fips_endpoint", "use_dualstack_endpoint")

@@ -151,7 +151,7 @@ class AiobotocoreTransport:
             )
         try:
             found = await session.get_credentials()
-        except (ValueError, OSError, exceptions.CredentialRetrievalError) as error:
+        except (ValueError, exceptions.CredentialRetrievalError) as error:
             # Of the profile's program, say: its words do not tell what they are about.
             raise errors.ConfigurationError(
                 f"AWS credentials could not be had: {_words(error)}: mend what the profile or "
