@@ -145,7 +145,7 @@ async def endpoint(loader: Any, region: str) -> list[object]:
         found.extend((request.url, request.context.get("signing")))
         raise _NotSentError
 
-    session.register("before-send", note)
+    session.register("request-created", note)
     async with session.create_client("datapipeline", region_name=region, verify=False) as client:
         with pytest.raises(_NotSentError):
             await client.list_pipelines()
