@@ -8,7 +8,7 @@ result against botocore's. Source: "Create a signed AWS API request" in the IAM 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -20,7 +20,7 @@ class SigningKey:
 
     access_key: str
     scope: str
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def derive(
@@ -30,7 +30,7 @@ class SigningKey:
         parts = (day, region, service, "aws4_request")
         key = f"AWS4{secret_key}".encode()
         for part in parts:
-            key = _hmac(key, part).digest()
+            key = _hmac(key, part)
         return cls(access_key, "/".join(parts), key)
 
     def authorization(self, path: str, headers: dict[str, str], body: bytes) -> str:
@@ -47,12 +47,12 @@ class SigningKey:
         request = f"POST\n{path}\n\n{lines}\n{names}\n{sha256(body).hexdigest()}"
         digest = sha256(request.encode()).hexdigest()
         to_sign = f"{_ALGORITHM}\n{headers['x-amz-date']}\n{self.scope}\n{digest}"
-        signature = _hmac(self.secret, to_sign).hexdigest()
+        signature = _hmac(self.secret, to_sign).hex()
         return (
             f"{_ALGORITHM} Credential={self.access_key}/{self.scope}, "
             f"SignedHeaders={names}, Signature={signature}"
         )
 
 
-def _hmac(key: bytes, text: str) -> hmac.HMAC:
-    return hmac.new(key, text.encode(), sha256)
+def _hmac(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")
