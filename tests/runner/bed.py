@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiodatapipeline import DataPipelineClient, Reply, ResponseLostError
 from aiodatapipeline._clock import VirtualClock, sleep
@@ -53,6 +53,8 @@ class Call:
     """What the service said, whether it reached the runner or not."""
     heard: bool = False
     """Whether it did."""
+    real: bool = False
+    """Whether it was the service that said it."""
     ended: int = 0
     """The number of calls that had begun when it was over."""
 
@@ -63,10 +65,10 @@ class Call:
     @property
     def said(self) -> dict[str, Any]:
         try:
-            said = json.loads(self.reply.body) if self.reply and self.reply.body else {}
+            said: object = json.loads(self.reply.body) if self.reply and self.reply.body else {}
         except ValueError:  # it was to be nonsense
             return {}
-        return said if isinstance(said, dict) else {}
+        return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
 
     @property
     def code(self) -> str:
@@ -74,7 +76,7 @@ class Call:
 
     @property
     def taken(self) -> bool:
-        return self.reply is not None and self.reply.status == 200
+        return self.real and self.reply is not None and self.reply.status == 200
 
 
 @dataclass(frozen=True)
@@ -241,11 +243,7 @@ class Bed:
     @staticmethod
     def _check_one(call: Call, before: list[Call]) -> None:
         over = [each for each in before if each.heard and each.ended <= call.number]
-        gone = [
-            each
-            for each in over
-            if each.code in GONE or (each.taken and each.said.get("canceled") is True)
-        ]
+        gone = [each for each in over if each.code in GONE or each.said.get("canceled") is True]
         recorded = [each for each in over if each.operation == "SetTaskStatus" and each.taken]
         if call.operation == "SetTaskStatus":
             assert not gone, f"I3: an outcome after {gone[0]}"
@@ -350,6 +348,7 @@ class Wire:
         if isinstance(fault, Slow):
             await sleep(bed.clock, fault.seconds)
         call.reply = await self._answer(call)
+        call.real = True
         if isinstance(fault, Lose):
             await self._break(fault.after)
         return call.reply
