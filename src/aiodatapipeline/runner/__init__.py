@@ -1,0 +1,1 @@
+"""Work for the tasks of AWS Data Pipeline."""

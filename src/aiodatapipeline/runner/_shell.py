@@ -1,0 +1,230 @@
+"""Run a script in a process group of its own, of which nothing is left in the end.
+
+It knows nothing of tasks. POSIX only: elsewhere there are no process groups to signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+# Between two looks at whether a process group is gone, of which nothing tells: the first and the
+# longest. Seconds.
+_FIRST_LOOK, _LAST_LOOK = 0.002, 0.1
+# What SIGKILL has not ended by then hangs in the kernel, and no signal ends it. Seconds.
+_KILLED_BY = 5.0
+# A kernel reads this much of a script's first line. Source: Linux, BINPRM_BUF_SIZE.
+_FIRST_LINE = 256
+# What a shell adds to the number of the signal that ended its command. Source: POSIX, sh.
+_SIGNALED = 128
+# Source: Linux, proc_pid_stat(5).
+_PROCESSES = Path("/proc")
+_DEAD = (b"Z", b"X", b"x")
+
+
+class NotStartedError(Exception):
+    """A script that could not even be started; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    """The exit code; the negative number of the signal that ended it."""
+
+    def __str__(self) -> str:
+        if self.code < 0:
+            return f"killed by {_signal_name(-self.code)}"
+        if name := _signal_name(self.code - _SIGNALED):
+            return f"exit code {self.code}, which stands for a command killed by {name}"
+        return f"exit code {self.code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}" if number in signal.valid_signals() else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A file to run, and with what.
+
+    Its output goes into files, so that a gigabyte of it is no memory; it reads an empty input.
+    """
+
+    file: Path
+    stdout: Path
+    stderr: Path
+    environment: Mapping[str, str]
+    """All of it: nothing is inherited."""
+    arguments: Sequence[str] = ()
+    directory: Path | None = None
+    """Where it runs; where this process runs if None."""
+    shell: str = "/bin/sh"
+    """What reads it, unless its first line names something else."""
+
+
+async def run_script(script: Script, *, grace: float) -> Ended:
+    """Run a script until it ends, or until this call is cancelled.
+
+    Either way its process group is told to end, and killed if it does not: whatever the script
+    started goes with it, unless it made itself a session of its own (``setsid``).
+
+    Args:
+        script: What to run.
+        grace: Seconds between SIGTERM and SIGKILL.
+
+    Raises:
+        NotStartedError: There is no shell, no directory to run in, or the like.
+    """
+    stop = asyncio.Event()
+    job = asyncio.create_task(_run(script, stop, grace))
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        stop.set()
+        # Not to be hurried by a second cancellation: the processes would outlive us. It is
+        # over after the grace and _KILLED_BY at the latest.
+        while not job.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({job})
+        if not job.cancelled():
+            job.exception()  # seen: the cancellation is what is told
+        raise
+
+
+async def _run(script: Script, stop: asyncio.Event, grace: float) -> Ended:
+    process = await _start(script)
+    try:
+        await _first_of(process, stop)
+    finally:
+        await _end_group(process, grace)
+    if process.returncode is None:  # pragma: no cover  # no test can make a process that stays
+        raise NotStartedError(f"process {process.pid} hangs in the kernel: no signal ends it")
+    return Ended(process.returncode)
+
+
+async def _start(script: Script) -> asyncio.subprocess.Process:
+    command = await asyncio.to_thread(_command, script)
+    try:
+        with _written(script.stdout) as stdout, _written(script.stderr) as stderr:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=script.environment,
+                cwd=script.directory,
+                start_new_session=True,
+            )
+    except (OSError, ValueError) as error:
+        raise NotStartedError(_why_not(error, command[0], script.directory)) from error
+
+
+def _written(file: Path) -> BinaryIO:
+    return file.open("wb")
+
+
+async def _first_of(process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+    """Wait until the process has ended or is to be ended."""
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(process.wait()), group.create_task(stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
+def _command(script: Script) -> list[str]:
+    """Give what the kernel would make of the script.
+
+    The file itself is not executed: for that it would have to be closed in every process that
+    is being forked at this moment, and to lie on a file system that allows it.
+    """
+    try:
+        with script.file.open("rb") as file:
+            first_line = file.read(_FIRST_LINE).partition(b"\n")[0]
+    except OSError as error:
+        raise NotStartedError(f"the script cannot be read: {error.strerror}") from error
+    interpreter: list[str] = []
+    if first_line.startswith(b"#!"):
+        # A program and one argument at most, which keeps its spaces.
+        interpreter = os.fsdecode(first_line[2:].strip()).split(maxsplit=1)
+    return [*(interpreter or [script.shell]), str(script.file), *script.arguments]
+
+
+def _why_not(error: OSError | ValueError, program: str, directory: Path | None) -> str:
+    if directory is not None and not directory.is_dir():
+        return f"there is no directory {str(directory)!r} to run in"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {program!r} on this machine, which should run the script"
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{program!r}, which should run the script, cannot be started: {reason}"
+
+
+async def _end_group(process: asyncio.subprocess.Process, grace: float) -> None:
+    """Make an end of a process and all that is left in its group."""
+    try:
+        # One that is stopped would not notice before it goes on.
+        if _send(process, signal.SIGTERM) and _send(process, signal.SIGCONT):
+            await _within(grace, process)
+    finally:
+        _send(process, signal.SIGKILL)
+    await _within(_KILLED_BY, process)
+
+
+async def _within(seconds: float, process: asyncio.subprocess.Process) -> None:
+    """Give a process and its group some time to end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await process.wait()
+            look = _FIRST_LOOK
+            while _send(process, 0) and await asyncio.to_thread(_is_alive, process.pid):
+                await asyncio.sleep(look)  # nothing tells when a group is empty
+                look = min(2 * look, _LAST_LOOK)
+
+
+def _is_alive(group: int) -> bool:
+    """Whether somebody in a group lives; the dead count for as long as nobody buries them.
+
+    Where there is no /proc, somebody does.
+    """
+    if not _PROCESSES.is_dir():
+        return True
+    return any(_member(file) == group for file in _PROCESSES.glob("[0-9]*/stat"))
+
+
+def _member(file: Path) -> int | None:
+    """Read from /proc which group a process is in; None if it is dead."""
+    try:
+        # Behind the name, which can hold anything: state, parent, group.
+        state, _, group = file.read_bytes().rpartition(b")")[2].split()[:3]
+    except OSError:  # it ended just now
+        return None
+    return None if state in _DEAD else int(group)
+
+
+def _send(process: asyncio.subprocess.Process, number: int) -> bool:
+    """Send a signal to the group of a process; False if nobody is left who could get it.
+
+    As long as somebody is, the kernel gives the group's number to no other. That it is given
+    away between the end of the last one and this call would take a whole round of numbers.
+    """
+    if process.returncode is not None:
+        # The orphans are ours to bury if we are process 1, as in a container.
+        with suppress(ChildProcessError):
+            while os.waitpid(-process.pid, os.WNOHANG)[0]:
+                pass
+    try:
+        os.killpg(process.pid, number)  # it leads its group, as the first of its session
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
