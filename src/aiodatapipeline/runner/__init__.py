@@ -1,1 +1,30 @@
-"""Work for the tasks of AWS Data Pipeline."""
+"""A task runner: polls for work, runs it, and reports how it ended."""
+
+from aiodatapipeline.runner._events import Event, EventKind, Health, Status
+from aiodatapipeline.runner._handlers import Period, RunIn
+from aiodatapipeline.runner._runner import RunResult, TaskRunner
+from aiodatapipeline.runner._task import (
+    CancelReason,
+    LeaseState,
+    SyncTask,
+    Task,
+    TaskFailed,
+    TaskInfo,
+)
+
+__all__ = [
+    "CancelReason",
+    "Event",
+    "EventKind",
+    "Health",
+    "LeaseState",
+    "Period",
+    "RunIn",
+    "RunResult",
+    "Status",
+    "SyncTask",
+    "Task",
+    "TaskFailed",
+    "TaskInfo",
+    "TaskRunner",
+]

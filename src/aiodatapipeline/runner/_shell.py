@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from aiodatapipeline.runner._aside import to_its_end
+
 # Between two looks at whether a process group is gone, of which nothing tells: the first and the
 # longest. Seconds.
 _FIRST_LOOK, _LAST_LOOK = 0.002, 0.1
@@ -87,19 +89,7 @@ async def run_script(script: Script, *, grace: float) -> Ended:
         NotStartedError: There is no shell, no directory to run in, or the like.
     """
     stop = asyncio.Event()
-    job = asyncio.create_task(_run(script, stop, grace))
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        stop.set()
-        # Not to be hurried by a second cancellation: the processes would outlive us. It is
-        # over after the grace and _KILLED_BY at the latest.
-        while not job.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({job})
-        if not job.cancelled():
-            job.exception()  # seen: the cancellation is what is told
-        raise
+    return await to_its_end(_run(script, stop, grace), stop.set)
 
 
 async def _run(script: Script, stop: asyncio.Event, grace: float) -> Ended:
