@@ -357,4 +357,4 @@ async def test_without_proc_a_group_is_alive_until_the_kernel_says_otherwise(
 
 
 def test_a_process_that_ended_while_it_was_looked_at_is_dead(tmp_path: Path) -> None:
-    assert _shell._member(tmp_path / "stat") is None
+    assert _shell.group_of(tmp_path / "stat") is None

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from threading import Thread
 
 from aiodatapipeline.runner._aside import to_its_end
 
@@ -93,41 +94,22 @@ async def run_script(script: Script, *, grace: float) -> Ended:
 
 
 async def _run(script: Script, stop: asyncio.Event, grace: float) -> Ended:
-    process = await _start(script)
-    try:
-        await _first_of(process, stop)
-    finally:
-        await _end_group(process, grace)
-    if process.returncode is None:  # pragma: no cover  # no test can make a process that stays
-        raise NotStartedError(f"process {process.pid} hangs in the kernel: no signal ends it")
-    return Ended(process.returncode)
-
-
-async def _start(script: Script) -> asyncio.subprocess.Process:
     command = await asyncio.to_thread(_command, script)
+    # Without an await in between: whoever cancels us finds it unborn or here.
+    process = _Process(script, command)
     try:
-        with _written(script.stdout) as stdout, _written(script.stderr) as stderr:
-            return await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env=script.environment,
-                cwd=script.directory,
-                start_new_session=True,
-            )
-    except (OSError, ValueError) as error:
-        raise NotStartedError(_why_not(error, command[0], script.directory)) from error
+        await _first_of(process.ended, stop)
+    finally:
+        await process.end_group(grace)
+    code = process.returncode
+    if code is None:  # pragma: no cover  # no test can make a process that stays
+        raise NotStartedError("the script hangs in the kernel, where no signal ends it")
+    return Ended(code)
 
 
-def _written(file: Path) -> BinaryIO:
-    return file.open("wb")
-
-
-async def _first_of(process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
-    """Wait until the process has ended or is to be ended."""
+async def _first_of(*events: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
-        waits = [group.create_task(process.wait()), group.create_task(stop.wait())]
+        waits = [group.create_task(event.wait()) for event in events]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -160,26 +142,73 @@ def _why_not(error: OSError | ValueError, program: str, directory: Path | None) 
     return f"{program!r}, which should run the script, cannot be started: {reason}"
 
 
-async def _end_group(process: asyncio.subprocess.Process, grace: float) -> None:
-    """Make an end of a process and all that is left in its group."""
-    try:
-        # One that is stopped would not notice before it goes on.
-        if _send(process, signal.SIGTERM) and _send(process, signal.SIGCONT):
-            await _within(grace, process)
-    finally:
-        _send(process, signal.SIGKILL)
-    await _within(_KILLED_BY, process)
+class _Process:
+    """A script that runs, and the group that it leads."""
 
+    def __init__(self, script: Script, command: Sequence[str]) -> None:
+        self.ended = asyncio.Event()
+        """When the script has; of its group somebody may still be there."""
+        try:
+            with script.stdout.open("wb") as stdout, script.stderr.open("wb") as stderr:
+                self._popen = subprocess.Popen(  # noqa: S603  # to run a task's script is its purpose
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=script.environment,
+                    cwd=script.directory,
+                    start_new_session=True,  # the first process of a session leads a group
+                )
+        except (OSError, ValueError) as error:
+            raise NotStartedError(_why_not(error, command[0], script.directory)) from error
+        loop = asyncio.get_running_loop()
+        Thread(target=self._wait, args=(loop,), name="aiodatapipeline-wait", daemon=True).start()
 
-async def _within(seconds: float, process: asyncio.subprocess.Process) -> None:
-    """Give a process and its group some time to end."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await process.wait()
-            look = _FIRST_LOOK
-            while _send(process, 0) and await asyncio.to_thread(_is_alive, process.pid):
-                await asyncio.sleep(look)  # nothing tells when a group is empty
-                look = min(2 * look, _LAST_LOOK)
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._popen.wait()
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(self.ended.set)
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or the negative number of a signal; None while the script runs."""
+        return self._popen.returncode if self.ended.is_set() else None
+
+    async def end_group(self, grace: float) -> None:
+        """Make an end of the script and all that is left in its group."""
+        try:
+            # One that is stopped would not notice before it goes on.
+            if self._send(signal.SIGTERM) and self._send(signal.SIGCONT):
+                await self._gone_within(grace)
+        finally:
+            self._send(signal.SIGKILL)
+        await self._gone_within(_KILLED_BY)
+
+    async def _gone_within(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.ended.wait()
+                look = _FIRST_LOOK
+                while self._send(0) and await asyncio.to_thread(_is_alive, self._popen.pid):
+                    await asyncio.sleep(look)  # nothing tells when a group is empty
+                    look = min(2 * look, _LAST_LOOK)
+
+    def _send(self, number: int) -> bool:
+        """Send a signal to the group; False if nobody is left who could get it.
+
+        As long as somebody is, the kernel gives the group's number to no other. That it is given
+        away between the end of the last one and this call would take a whole round of numbers.
+        """
+        if self.ended.is_set():
+            # The orphans are ours to bury if we are process 1, as in a container.
+            with suppress(ChildProcessError):
+                while os.waitpid(-self._popen.pid, os.WNOHANG)[0]:
+                    pass
+        try:
+            os.killpg(self._popen.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
 
 def _is_alive(group: int) -> bool:
@@ -189,10 +218,10 @@ def _is_alive(group: int) -> bool:
     """
     if not _PROCESSES.is_dir():
         return True
-    return any(_member(file) == group for file in _PROCESSES.glob("[0-9]*/stat"))
+    return any(group_of(file) == group for file in _PROCESSES.glob("[0-9]*/stat"))
 
 
-def _member(file: Path) -> int | None:
+def group_of(file: Path) -> int | None:
     """Read from /proc which group a process is in; None if it is dead."""
     try:
         # Behind the name, which can hold anything: state, parent, group.
@@ -200,21 +229,3 @@ def _member(file: Path) -> int | None:
     except OSError:  # it ended just now
         return None
     return None if state in _DEAD else int(group)
-
-
-def _send(process: asyncio.subprocess.Process, number: int) -> bool:
-    """Send a signal to the group of a process; False if nobody is left who could get it.
-
-    As long as somebody is, the kernel gives the group's number to no other. That it is given
-    away between the end of the last one and this call would take a whole round of numbers.
-    """
-    if process.returncode is not None:
-        # The orphans are ours to bury if we are process 1, as in a container.
-        with suppress(ChildProcessError):
-            while os.waitpid(-process.pid, os.WNOHANG)[0]:
-                pass
-    try:
-        os.killpg(process.pid, number)  # it leads its group, as the first of its session
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
