@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+from aiodatapipeline.models import PipelineObject, Ref
+from aiodatapipeline.runner._handlers import Handlers
 from aiodatapipeline.runner._s3 import S3
+from aiodatapipeline.runner._task import CancelReason, Task, TaskInfo, Unlinked
+from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
 
 _numbers = itertools.count(1)
 
@@ -60,3 +66,56 @@ async def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     await s3.call("create_bucket", Bucket=name)
     yield Bucket(s3, s3_url, name)
     await s3.aclose()
+
+
+class Hand:
+    """Hands made-up tasks to the built-in handlers, and remembers what they report."""
+
+    def __init__(self, settings: BuiltIn) -> None:
+        self.settings = settings
+        self.progress: list[dict[str, str | float]] = []
+        self.cancelled: CancelReason | None = None
+
+    async def __call__(
+        self,
+        kind: str,
+        fields: Mapping[str, str | Ref | Sequence[str | Ref]],
+        *others: PipelineObject,
+        attempt_id: str = "@Job_2026-01-01T00:00:00_Attempt=1",
+    ) -> object:
+        """Run the handler of a type, and give what it returned."""
+        handlers = Handlers()
+        add_builtin(handlers, self.settings)
+        handler = handlers.get(kind)
+        assert handler is not None
+        attempt = PipelineObject.of(attempt_id, {"type": kind, **fields})
+        info = TaskInfo(
+            type=kind,
+            pipeline_id="df-1",
+            attempt_id=attempt_id,
+            worker_group="etl",
+            object=attempt,
+            objects={each.id: each for each in (attempt, *others)},
+        )
+        function = cast("Callable[..., Awaitable[object]]", handler.function)
+        return await function(Task(info, Heard(self)), *handler.arguments(attempt))
+
+
+class Heard(Unlinked):
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    def progress(self, fields: Mapping[str, str | float]) -> None:
+        self._hand.progress.append(dict(fields))
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    return scratch
+
+
+@pytest.fixture
+def hand(scratch: Path) -> Hand:
+    return Hand(BuiltIn(scratch=scratch, kill_grace=10.0))

@@ -13,8 +13,7 @@ import pytest
 
 from aiodatapipeline.runner import _shell
 from aiodatapipeline.runner._shell import Ended, NotStartedError, Script, run_script
-
-PATIENCE = 10.0
+from tests.runner.processes import PATIENCE, is_there, written
 
 
 class Room:
@@ -54,25 +53,12 @@ class Room:
 
     async def has(self, name: str) -> str:
         """Wait until the script has written a line into a file."""
-        file = self.directory / name
-        async with asyncio.timeout(PATIENCE):
-            while not (file.exists() and file.read_text().endswith("\n")):  # noqa: ASYNC110  # a shell tells no event
-                await asyncio.sleep(0.002)
-        return file.read_text().strip()
+        return await written(self.directory / name)
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     return Room(tmp_path)
-
-
-def is_there(pid: str) -> bool:
-    """Whether a process runs; one that waits to be buried does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
 
 
 async def canceled(running: asyncio.Task[Ended]) -> None:

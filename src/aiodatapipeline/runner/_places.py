@@ -48,6 +48,10 @@ class Place(Protocol):
         """Whether something lies at this very place."""
         ...
 
+    async def holds_any(self) -> bool:
+        """Whether anything lies below."""
+        ...
+
     async def fetch(self, file: Path) -> None:
         """Write what lies here into a file."""
         ...
@@ -101,6 +105,11 @@ class LocalPlace:
         with _told("look for", self):
             return await asyncio.to_thread(self.path.is_file)
 
+    async def holds_any(self) -> bool:
+        """Whether anything is in such a directory."""
+        with _told("look into", self):
+            return await asyncio.to_thread(_holds_any, self.path)
+
     async def fetch(self, file: Path) -> None:
         """Copy the file."""
         with _told("read", self):
@@ -110,6 +119,10 @@ class LocalPlace:
         """Copy a file here; nobody sees half of it."""
         with _told("write", self):
             await in_thread(lambda stop: _copy(file, self.path, stop))
+
+
+def _holds_any(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
 
 
 @contextmanager
@@ -175,13 +188,13 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-async def fetch_all(place: Place, directory: Path, told: Callable[[int], Awaitable[None]]) -> int:
+async def fetch_all(place: Place, directory: Path, told: Callable[[], Awaitable[None]]) -> int:
     """Write all that lies below a place into a directory, and give the number of files.
 
     Args:
         place: Where from.
         directory: Where to.
-        told: Called with the number of files that are there, now and then.
+        told: Called after each file.
 
     Raises:
         StorageError: Something could not be read, or has a name that no file can have.
@@ -198,13 +211,13 @@ async def fetch_all(place: Place, directory: Path, told: Callable[[int], Awaitab
     return await each_of(names(), fetch, told)
 
 
-async def put_all(directory: Path, place: Place, told: Callable[[int], Awaitable[None]]) -> int:
+async def put_all(directory: Path, place: Place, told: Callable[[], Awaitable[None]]) -> int:
     """Write all files below a directory to a place, and give their number.
 
     Args:
         directory: Where from.
         place: Where to. What lies there under other names stays.
-        told: Called with the number of files that are there, now and then.
+        told: Called after each file.
 
     Raises:
         StorageError: Something could not be written, or is no file.
@@ -223,7 +236,7 @@ async def put_all(directory: Path, place: Place, told: Callable[[int], Awaitable
 async def each_of(
     names: AsyncGenerator[tuple[str, Path], None],
     carry: Callable[[str, Path], Awaitable[None]],
-    told: Callable[[int], Awaitable[None]],
+    told: Callable[[], Awaitable[None]],
 ) -> int:
     """Carry some files at once until all are there or one of them failed."""
     slots = asyncio.Semaphore(_AT_ONCE)
@@ -236,7 +249,7 @@ async def each_of(
         finally:
             slots.release()
         done += 1
-        await told(done)
+        await told()
 
     try:
         async with asyncio.TaskGroup() as group, aclosing(names):

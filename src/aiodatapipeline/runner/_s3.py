@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -138,6 +138,13 @@ class S3Place:
                     return False
                 raise
         return True
+
+    async def holds_any(self) -> bool:
+        """Whether any key begins with what this one does, and a slash."""
+        async with aclosing(self.below()) as names:
+            async for _ in names:
+                return True
+        return False
 
     async def fetch(self, file: Path) -> None:
         """Write the object into a file, a piece at a time."""
