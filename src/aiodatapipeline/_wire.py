@@ -120,10 +120,12 @@ _Characters = _checked(
 )
 _Unicode = _checked(first_surrogate, "{} is half of a surrogate pair, which is no character")
 
+MAX_VALUE = 10_240
+
 # The service model's string shapes. Lengths count characters, as the model's own do.
 Id = Annotated[str, Field(min_length=1, max_length=1024), _Characters]
 Name = Annotated[str, Field(min_length=1, max_length=256), _Characters]  # fieldNameString
-Value = Annotated[str, Field(max_length=10_240), _Characters]  # fieldStringValue
+Value = Annotated[str, Field(max_length=MAX_VALUE), _Characters]  # fieldStringValue
 String = Annotated[str, Field(max_length=1024), _Characters]
 LongString = Annotated[str, Field(max_length=20_971_520), _Characters]
 # The right to report on a task, and of no use to a reader: it is shown nowhere.

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiodatapipeline.definition import Definition, Parameter, ResolvedDefinition, resolve
+from aiodatapipeline.definition import (
+    Definition,
+    Parameter,
+    ResolvedDefinition,
+    RunTime,
+    RunTimeValue,
+    resolve,
+)
 from aiodatapipeline.definition.expressions import (
     ExpressionError,
     MappingScope,
@@ -443,3 +450,147 @@ def test_a_run_time_value_goes_before_a_field() -> None:
     scopes = found.scopes({"A": {"node": MappingScope({"own": "2"})}})
 
     assert parse("#{node.own}").evaluate(scopes["A"]) == "2"
+
+
+def test_the_parent_of_an_expression_is_default_when_none_is_named() -> None:
+    found = resolved({"id": "Default", "own": "1"}, {"id": "A"}, {"id": "B", "parent": parent("A")})
+    scopes = found.scopes()
+
+    assert parse("#{parent.@id} #{parent.own}").render(scopes["A"]) == "Default 1"
+    assert parse("#{parent.id} #{parent.parent.id}").render(scopes["B"]) == "A Default"
+    with pytest.raises(UnknownNameError):
+        scopes["Default"].lookup("parent")
+
+
+# Objects as a task runner gets them.
+
+
+def test_all_fields_of_an_object_are_evaluated_in_one_call() -> None:
+    found = resolved(
+        {"id": "Default", "pipelineLogUri": "s3://logs/#{@pipelineId}/", "schedule": parent("S")},
+        {"id": "S", "type": "Schedule", "period": "1 day"},
+        {
+            "id": "In",
+            "type": "S3DataNode",
+            "filePath": "s3://in/#{format(@scheduledStartTime,'YYYY')}",
+        },
+        {
+            "id": "A",
+            "name": "the A",
+            "type": "ShellCommandActivity",
+            "command": "load #{input.filePath} #{@attemptCount}",
+            "scriptArgument": ["first", "#{'of ' + myTables}", "last"],
+            "input": [parent("In"), parent("Gone")],
+            "*secret": "#{*myPassword}",
+        },
+        parameters=[
+            {"id": "myTables", "isArray": "true", "default": ["x", "y"]},
+            {"id": "*myPassword", "default": "hush"},
+        ],
+    )
+    run: RunTime = {
+        "A": {"@attemptCount": 2, "@pipelineId": "df-1", "input": Ref("In")},
+        "In": {"@scheduledStartTime": "2026-01-02T03:04:05"},
+    }
+
+    evaluated = found.evaluated("A", run)
+
+    assert not evaluated.problems
+    assert evaluated.object == PipelineObject.of(
+        "A",
+        {
+            "*secret": "hush",
+            "command": "load s3://in/2026 2",
+            "input": [Ref("In"), Ref("Gone")],
+            "scriptArgument": ["first", "of x", "of y", "last"],
+            "type": "ShellCommandActivity",
+            "pipelineLogUri": "s3://logs/df-1/",
+            "schedule": Ref("S"),
+        },
+        name="the A",
+    )
+
+
+def test_node_is_the_object_that_the_run_names() -> None:
+    found = resolved(
+        {"id": "Alarm", "message": "#{node.name} #{node.@status} #{node.output.path}"},
+        {"id": "A", "name": "the A", "output": [parent("X"), parent("Y")]},
+        {"id": "X", "path": "x"},
+        {"id": "Y", "path": "y"},
+    )
+    failed: dict[str, RunTimeValue] = {"@status": "FAILED", "output": (Ref("Y"), Ref("X"))}
+    run: RunTime = {"Alarm": {"node": Ref("A")}, "A": failed}
+
+    found_messages = found.evaluated("Alarm", run).object.strings("message")
+    failed["output"] = (Ref("Y"), "no")
+    problems = found.evaluated("Alarm", run).problems
+
+    assert found_messages == ("the A FAILED y", "the A FAILED x")
+    assert problems == {"message": "what is before the point is no object with fields"}
+
+
+def test_what_cannot_be_evaluated_stays_and_is_told_by_its_field() -> None:
+    long = "#{" + "+".join(["big"] * 3) + "}"
+    found = resolved(
+        {
+            "id": "A",
+            "big": "x" * 4000,
+            "broken": ["fine", "#{", "#{nope}"],
+            "good": "#{'value'}",
+            "long": long,
+            "refused": "#{@error}",
+            "run": "#{@scheduledStartTime}",
+        }
+    )
+
+    evaluated = found.evaluated("A", {"A": {"@error": "\x1b[1m"}})
+
+    assert evaluated.problems == {
+        "broken": "this #{ is never closed",
+        "long": "the value has more than 10,240 characters",
+        "refused": "the service does not take U+001B at index 0 of the value",
+        "run": "there is no field or parameter '@scheduledStartTime'",
+    }
+    assert evaluated.object.strings("broken") == ("fine", "#{", "#{nope}")
+    assert evaluated.object.strings("long") == (long,)
+    assert evaluated.object.strings("good") == ("value",)
+
+
+@pytest.mark.parametrize("key", ["type", "sphere", "@sphere"])
+def test_the_type_and_the_sphere_are_not_evaluated(key: str) -> None:
+    found = resolved({"id": "A", key: "#{'x'}"}).evaluated("A")
+
+    assert found.object.strings(key) == ("#{'x'}",)
+    assert not found.problems
+
+
+def test_a_field_that_comes_to_nothing_is_left_out() -> None:
+    found = resolved(
+        {"id": "A", "one": "#{myOne}", "many": "#{myMany}", "text": "a#{myOne}"},
+        parameters=[
+            {"id": "myOne", "optional": "true"},
+            {"id": "myMany", "optional": "true", "isArray": "true"},
+        ],
+    ).evaluated("A")
+
+    assert found.object == PipelineObject.of("A", {"text": "a"})
+    assert not found.problems
+
+
+def test_no_problem_has_words_of_a_secret_in_it() -> None:
+    found = resolved({"id": "A", "*x": "#{hush(1)}", "y": "#{*x}", "z": "#{*y}", "*y": "#{*x}"})
+
+    evaluated = found.evaluated("A")
+
+    assert evaluated.problems == {
+        "*x": "cannot be evaluated",
+        "*y": "cannot be evaluated",
+        "y": "in '*x': it cannot be evaluated",
+        "z": "in '*y': it cannot be evaluated",
+    }
+    assert "hush" not in repr(evaluated)
+
+
+def test_an_object_that_is_not_there_cannot_be_evaluated() -> None:
+    with pytest.raises(LookupError, match="there is no object 'A'"):
+        resolved().evaluated("A")

@@ -13,10 +13,13 @@ from aiodatapipeline.definition._file import Definition, DefinitionError, Positi
 from aiodatapipeline.definition._findings import Finding, FindingId, Report, Severity
 from aiodatapipeline.definition._inherit import (
     EffectiveObject,
+    EvaluatedObject,
     ObjectScope,
     Parameter,
     ParameterValues,
     ResolvedDefinition,
+    RunTime,
+    RunTimeValue,
     resolve,
 )
 
@@ -28,6 +31,7 @@ __all__ = [
     "DefinitionError",
     "Drawing",
     "EffectiveObject",
+    "EvaluatedObject",
     "FieldChange",
     "Finding",
     "FindingId",
@@ -38,6 +42,8 @@ __all__ = [
     "Quotas",
     "Report",
     "ResolvedDefinition",
+    "RunTime",
+    "RunTimeValue",
     "Severity",
     "check",
     "compare",

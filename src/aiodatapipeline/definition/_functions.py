@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import operator
 import re
-from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiodatapipeline.definition import _joda
+from aiodatapipeline.definition.schedules import Period
 
 Scalar: TypeAlias = str | int | float | datetime | None
 
@@ -227,11 +227,7 @@ def _by_months(sign: int, months: int) -> Function:
     """Months and years keep the day, or take the month's last one: 31 January, 28 February."""
 
     def apply(moment: datetime, count: int) -> datetime:
-        year, month = divmod(moment.year * 12 + moment.month - 1 + sign * count * months, 12)
-        if not 1 <= year <= 9999:
-            raise OverflowError
-        day = min(moment.day, monthrange(year, month + 1)[1])
-        return _settled(moment.replace(year=year, month=month + 1, day=day))
+        return _settled(Period(months, "month").after(moment, sign * count))
 
     return Function((_moment, _integer), apply)
 

@@ -12,12 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
+from aiodatapipeline._text import first_refused
+from aiodatapipeline._wire import MAX_VALUE
 from aiodatapipeline.definition._file import Definition
+from aiodatapipeline.definition._functions import as_text
+from aiodatapipeline.definition._json import shown
 from aiodatapipeline.definition.expressions import (
     ExpressionError,
     Found,
     Limits,
     MappingScope,
+    Scope,
     Template,
     UnknownNameError,
     parse,
@@ -26,21 +31,35 @@ from aiodatapipeline.models import Field, ParameterObject, ParameterValue, Pipel
 
 __all__ = [
     "EffectiveObject",
+    "EvaluatedObject",
     "ObjectScope",
     "Parameter",
     "ParameterValues",
     "ResolvedDefinition",
+    "RunTime",
+    "RunTimeValue",
     "resolve",
 ]
 
 DEFAULT_ID = "Default"
 SECRET = "*"  # noqa: S105  # what the name of an encrypted field or parameter begins with
 
+RunTimeValue: TypeAlias = "Found | Ref | tuple[Found | Ref, ...]"
+"""What a run-time name stands for. A ``Ref`` is the object of that id, with what is known of it."""
+
+RunTime: TypeAlias = Mapping[str, Mapping[str, RunTimeValue]]
+"""What is known only when a pipeline runs, such as ``@scheduledStartTime``, by the object's id
+and the name."""
+
 ParameterValues: TypeAlias = Mapping[str, str | Iterable[str]] | Iterable[ParameterValue]
 """Values of parameters, as a mapping or as the API has them."""
 
 # Enough for a period or a time made of parameters.
-_LITERAL_LIMITS = Limits(steps=2_000, size=10_240)
+_LITERAL_LIMITS = Limits(steps=2_000, size=MAX_VALUE)
+# More than an object can hold, and little enough to be made for each of many.
+_FIELD_LIMITS = Limits(size=1_000_000)
+# Source: "Pipeline Expressions and Functions" in the developer guide.
+_NOT_EVALUATED = frozenset({"id", "name", "type", "sphere", "@sphere"})
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DOUBLE = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _TRUTH = {"true": True, "false": False}
@@ -212,7 +231,7 @@ class ObjectScope:
         self,
         resolved: ResolvedDefinition,
         own: EffectiveObject,
-        run_time: Mapping[str, Found],
+        run_time: Mapping[str, RunTimeValue],
         scopes: Mapping[str, ObjectScope],
     ) -> None:
         self._resolved, self._own = resolved, own
@@ -226,12 +245,17 @@ class ObjectScope:
             ExpressionError: A field of that name holds an expression that cannot be read.
         """
         if name in self._run_time:
-            return self._run_time[name]
-        if name in {"id", "name"}:
-            return self._own.id if name == "id" else self._own.name
+            known = self._run_time[name]
+            if isinstance(known, tuple):
+                return tuple(self._target(name, each) for each in known)
+            return self._target(name, known)
+        if name in {"id", "@id", "name"}:
+            return self._own.name if name == "name" else self._own.id
         if name in self._own:
             found = tuple(self._found(name, value) for value in self._own.values(name))
             return found[0] if len(found) == 1 else found
+        if name == "parent" and self._own.parent:
+            return self._scopes[self._own.parent.id]
         parameter = self._resolved.parameters.get(name)
         if parameter is None or (parameter.value is None and not parameter.optional):
             raise UnknownNameError(name)
@@ -240,9 +264,24 @@ class ObjectScope:
     def _found(self, name: str, value: str | Ref) -> Found:
         if isinstance(value, str):
             return parse(value) if "#{" in value else value
+        return self._target(name, value)
+
+    def _target(self, name: str, value: Found | Ref) -> Found:
+        if not isinstance(value, Ref):
+            return value
         if value.id not in self._scopes:
             raise UnknownNameError(name)
         return self._scopes[value.id]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedObject:
+    """An object as a task runner gets it, its expressions evaluated."""
+
+    object: PipelineObject
+    """With all that it inherits."""
+    problems: Mapping[str, str]
+    """Why a field stayed as it was written, by its key; empty if none did. No value is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,20 +307,52 @@ class ResolvedDefinition:
         found = (self.objects.get(each) for each in (start.refs(key) if start else ()))
         return tuple(each for each in found if each)
 
-    def scopes(
-        self, run_time: Mapping[str, Mapping[str, Found]] | None = None
-    ) -> Mapping[str, ObjectScope]:
+    def scopes(self, run_time: RunTime | None = None) -> Mapping[str, ObjectScope]:
         """Give for each object, by id, what its expressions see.
 
         Args:
-            run_time: What is known only when a pipeline runs, such as
-                ``@scheduledStartTime``, by the object's id and the name.
+            run_time: Goes before the fields of the same name. For ``node``, and for fields that
+                refer to instances, give a ``Ref`` to their component.
         """
         scopes: dict[str, ObjectScope] = {}
         for object_id, own in self.objects.items():
             known = (run_time or {}).get(object_id, {})
             scopes[object_id] = ObjectScope(self, own, known, scopes)
         return scopes
+
+    def evaluated(self, object_id: str, run_time: RunTime | None = None) -> EvaluatedObject:
+        """Give an object with all that it inherits, and the value in the place of expressions.
+
+        References stay, and so do ``type``, ``sphere`` and the ids and names, in which the
+        service evaluates nothing. An expression that gives a list gives its key several
+        values; one that gives nothing leaves its field out. Run-time values are no fields of
+        the result.
+
+        Args:
+            object_id: The object.
+            run_time: As for ``scopes``.
+
+        Returns:
+            What cannot be evaluated is told there, and stays as it was written.
+
+        Raises:
+            LookupError: There is no object of that id.
+        """
+        if object_id not in self.objects:
+            raise LookupError(f"there is no object {shown(object_id)}")
+        written = self.objects[object_id].flattened()
+        scope = self.scopes(run_time)[object_id]
+        fields: list[Field] = []
+        problems: dict[str, str] = {}
+        for each in written.fields:
+            try:
+                fields += _evaluated(each, scope)
+            except ExpressionError as error:
+                secret = each.key.startswith(SECRET)
+                problems.setdefault(each.key, "cannot be evaluated" if secret else error.reason)
+                fields.append(each)
+        evaluated = PipelineObject(id=written.id, name=written.name, fields=tuple(fields))
+        return EvaluatedObject(evaluated, problems)
 
     def literal(self, template: Template) -> str | None:
         """Give what a text comes to if it needs nothing but parameters, or else None.
@@ -300,6 +371,27 @@ class ResolvedDefinition:
             return template.render(MappingScope(known), limits=_LITERAL_LIMITS)
         except ExpressionError:
             return None
+
+
+def _evaluated(field: Field, scope: Scope) -> tuple[Field, ...]:
+    """Give what a field comes to.
+
+    Raises:
+        ExpressionError: It has no value, or none that a field can hold.
+    """
+    value = field.string_value
+    if value is None or field.key in _NOT_EVALUATED or "#{" not in value:
+        return (field,)
+    found = parse(value).evaluate(scope, limits=_FIELD_LIMITS)
+    if found is None:
+        return ()
+    texts = tuple(map(as_text, found if isinstance(found, tuple) else (found,)))
+    for text in texts:
+        if len(text) > MAX_VALUE:
+            raise ExpressionError(value, 0, f"the value has more than {MAX_VALUE:,} characters")
+        if refused := first_refused(text):
+            raise ExpressionError(value, 0, f"the service does not take {refused} of the value")
+    return tuple(Field.of(field.key, text) for text in texts)
 
 
 def resolve(definition: Definition, values: ParameterValues = ()) -> ResolvedDefinition:

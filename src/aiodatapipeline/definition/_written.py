@@ -9,30 +9,33 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeGuard
 
 from aiodatapipeline._text import first_refused
-from aiodatapipeline.definition._rules._values import ON_DEMAND_PERIOD, read_date_time
+from aiodatapipeline._wire import MAX_VALUE
+from aiodatapipeline.definition.schedules import (
+    ON_DEMAND_PERIOD,
+    Period,
+    read_date_time,
+    write_date_time,
+)
 from aiodatapipeline.models import Ref
 
-# The service model's fieldStringValue and fieldNameString.
-_MAX_TEXT = 10_240
+# The service model's fieldNameString.
 _MAX_ID = 256
 
-_PERIOD = re.compile(r"[0-9]+\s+(minute|hour|day|week|month|year)s?", re.ASCII | re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]+")
-_MINUTE = timedelta(minutes=1)
-_UNITS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "minute": _MINUTE}
+_UNITS = (Period(1, "day"), Period(1, "hour"), Period(1, "minute"))
 
 
 def text(value: object) -> str:
     """Keep a text that the service takes."""
     if not isinstance(value, str):
         raise _wrong("a text", value)
-    if len(value) > _MAX_TEXT:
+    if len(value) > MAX_VALUE:
         raise ValueError(
-            f"a text has at most {_MAX_TEXT:,} characters, and this has {len(value):,}"
+            f"a text has at most {MAX_VALUE:,} characters, and this has {len(value):,}"
         )
     if refused := first_refused(value):
         raise ValueError(f"the service does not take {refused}")
@@ -62,20 +65,18 @@ def period(value: object) -> str:
     if isinstance(value, timedelta):
         return _length(value)
     if isinstance(value, str):
-        if _PERIOD.fullmatch(value) or value.lower() == ON_DEMAND_PERIOD or _is_open(value):
-            return text(value)
-        raise ValueError(
-            "a period is a number and minutes, hours, days, weeks, months or years, as in '2 hours'"
-        )
+        if value.lower() != ON_DEMAND_PERIOD and not _is_open(value):
+            Period.parse(value)
+        return text(value)
     raise _wrong("a period as text or a timedelta", value)
 
 
 def _length(value: timedelta) -> str:
-    if value < _MINUTE or value % _MINUTE:
+    minutes, rest = divmod(value, timedelta(minutes=1))
+    if minutes < 1 or rest:
         raise ValueError("a period is a number of whole minutes, and at least one")
-    unit = next(unit for unit, size in _UNITS.items() if not value % size)
-    count = value // _UNITS[unit]
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    one = next(each for each in _UNITS if not minutes % each.minutes)
+    return str(Period(minutes // one.minutes, one.unit))
 
 
 def date_time(value: object) -> str:
@@ -84,14 +85,13 @@ def date_time(value: object) -> str:
         if value.tzinfo is None:
             raise ValueError("a datetime needs a time zone, for instance datetime.UTC")
         try:
-            in_utc = value.astimezone(UTC)
+            return write_date_time(value)
         except OverflowError:
             raise ValueError("in UTC this is no year from 1 to 9999") from None
-        return in_utc.replace(tzinfo=None).isoformat(timespec="seconds")
     if isinstance(value, str):
-        if read_date_time(value) or _is_open(value):
-            return text(value)
-        raise ValueError("a time is written in UTC as in '2026-01-31T00:00:00'")
+        if not _is_open(value):
+            read_date_time(value)
+        return text(value)
     raise _wrong("a time as text or a datetime", value)
 
 

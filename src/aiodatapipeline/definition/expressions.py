@@ -676,7 +676,9 @@ class _Evaluation:
 
 def _inside(name: str, error: ExpressionError) -> Refused:
     """Tell of an error in a field's text to whoever used the field."""
-    return Refused(f"in {_quoted(name)}: {error.reason}")
+    # A reason has words of the text in it, and an encrypted field's are secret.
+    reason = "it cannot be evaluated" if name.startswith("*") else error.reason
+    return Refused(f"in {_quoted(name)}: {reason}")
 
 
 def _items(operand: _Operand) -> tuple[_Item, ...]:

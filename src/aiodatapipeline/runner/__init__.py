@@ -2,6 +2,7 @@
 
 from aiodatapipeline.runner._events import Event, EventKind, Health, Status
 from aiodatapipeline.runner._handlers import Period, RunIn
+from aiodatapipeline.runner._outbox import OutboxError, OutboxRow, RowState, read_outbox
 from aiodatapipeline.runner._runner import RunResult, TaskRunner
 from aiodatapipeline.runner._task import (
     CancelReason,
@@ -18,7 +19,10 @@ __all__ = [
     "EventKind",
     "Health",
     "LeaseState",
+    "OutboxError",
+    "OutboxRow",
     "Period",
+    "RowState",
     "RunIn",
     "RunResult",
     "Status",
@@ -27,4 +31,5 @@ __all__ = [
     "TaskFailed",
     "TaskInfo",
     "TaskRunner",
+    "read_outbox",
 ]

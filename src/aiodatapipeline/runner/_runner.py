@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterable
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
 
 from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._clock import Clock, SystemClock
-from aiodatapipeline.runner._events import Event, Health
+from aiodatapipeline.models import TaskStatus
+from aiodatapipeline.runner._engine import Engine
+from aiodatapipeline.runner._events import Event, Health, Status
 from aiodatapipeline.runner._handlers import Handlers
+from aiodatapipeline.runner._lease import Timing
+from aiodatapipeline.runner._outbox import FileOutbox, NoOutbox, Outbox
+from aiodatapipeline.runner._settings import Settings, Stage
+from aiodatapipeline.runner._task import LOGGER
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# The first drains, the second cancels; the next exits.
+_EXIT_AT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +108,42 @@ class TaskRunner(Handlers):
             ValueError: An argument makes no sense.
         """
         super().__init__()
-        self.worker_groups = (
-            (worker_group,) if isinstance(worker_group, str) else tuple(worker_group)
+        groups = (worker_group,) if isinstance(worker_group, str) else tuple(worker_group)
+        _check(groups, max_concurrency, account_share)
+        for name, value in (
+            ("drain_timeout", drain_timeout),
+            ("cancel_grace", cancel_grace),
+            ("stall_limit", stall_limit),
+        ):
+            if not value >= 0:
+                raise ValueError(f"{name} is 0 seconds or more, not {value!r}")
+        self._settings = Settings(
+            worker_groups=groups,
+            client=client,
+            state_dir=None if state_dir is None else Path(state_dir),
+            max_concurrency=max_concurrency,
+            drain_timeout=drain_timeout,
+            cancel_grace=cancel_grace,
+            recover=recover,
+            late_failed=late_failed,
+            ignore_unknown=ignore_unknown,
+            account_share=account_share,
+            stall_limit=stall_limit,
+            taskrunner_id=taskrunner_id,
+            hostname=hostname or socket.gethostname(),
+            on_event=on_event,
+            clock=clock or SystemClock(),
+            timing=Timing(),
         )
-        self._clock = clock or SystemClock()
+        self._engine: Engine | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._signals = self._last_signal = 0
+        self._last = Health(Status.STOPPED, (), running=0, leaked=0, undelivered=0)
+
+    @property
+    def worker_groups(self) -> tuple[str, ...]:
+        """Where it takes work from."""
+        return self._settings.worker_groups
 
     async def run(self, *, signals: bool = False, until_idle: bool = False) -> RunResult:
         """Work until told to stop.
@@ -112,22 +160,119 @@ class TaskRunner(Handlers):
         Raises:
             OutboxError: The state directory cannot be used.
             ConfigurationError: No region or credentials were found, or settings are wrong.
+            RuntimeError: It runs already.
             asyncio.CancelledError: The task that runs this was cancelled. The runner has
                 stopped as by ``stop`` then; cancelling again is ``stop(cancel=True)``.
         """
-        raise NotImplementedError
+        if self._engine is not None:
+            raise RuntimeError("this task runner runs already")
+        self._loop, self._signals = asyncio.get_running_loop(), 0
+        engine = self._engine = Engine(self._settings, self, _open_outbox(self._settings))
+        try:
+            with self._on_signals() if signals else nullcontext():
+                await _shielded(engine, engine.run(until_idle=until_idle))
+        finally:
+            self._engine = None
+            self._last = engine.health
+        return self._result(engine)
+
+    def _result(self, engine: Engine) -> RunResult:
+        counts, undelivered = engine.attempts.counts, engine.undelivered
+        code = engine.exit_code or int(undelivered > 0)
+        if self._signals > 1:
+            code = 128 + self._last_signal
+        return RunResult(
+            exit_code=code,
+            finished=counts[TaskStatus.FINISHED],
+            failed=counts[TaskStatus.FAILED],
+            not_met=counts[TaskStatus.FALSE],
+            unreported=engine.attempts.unreported,
+            undelivered=undelivered,
+        )
 
     def stop(self, *, cancel: bool = False) -> None:
         """Take no more tasks, and let ``run`` return when the running ones have ended.
 
-        May be called by any thread and by handlers, and more than once.
+        May be called by any thread and by handlers, and more than once. Before ``run`` it does
+        nothing.
 
         Args:
             cancel: Cancel the running ones, which are then reported as failed.
         """
-        raise NotImplementedError
+        self._stop(Stage.CANCELLING if cancel else Stage.DRAINING, "stop was called")
+
+    def _stop(self, stage: Stage, why: str) -> None:
+        engine, loop = self._engine, self._loop
+        if engine is not None and loop is not None:
+            with suppress(RuntimeError):  # the loop was closed just now
+                loop.call_soon_threadsafe(engine.stop, stage, why)
 
     @property
     def health(self) -> Health:
         """How the runner is at this moment. May be asked by any thread."""
-        raise NotImplementedError
+        engine = self._engine
+        return self._last if engine is None else engine.health
+
+    # -- signals --------------------------------------------------------------------------
+
+    @contextmanager
+    def _on_signals(self) -> Generator[None, None, None]:
+        # Not the event loop's: these come even while a handler blocks the loop.
+        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+        self._last_signal = number
+        if self._signals > _EXIT_AT:
+            # Outcomes are in the outbox already, and the next start delivers them.
+            os._exit(128 + number)
+        stage = Stage.DRAINING if self._signals == 1 else Stage.CANCELLING
+        self._stop(stage, signal.Signals(number).name)
+
+
+def _open_outbox(settings: Settings) -> Outbox:
+    if settings.state_dir is None:
+        LOGGER.warning(
+            "outcomes are kept in memory: a crash loses those that the service does not have "
+            "yet. Give the task runner a state_dir to keep them"
+        )
+        return NoOutbox()
+    return FileOutbox(settings.state_dir, settings.clock, keep_tasks=settings.recover == "resume")
+
+
+async def _shielded(engine: Engine, work: Coroutine[Any, Any, None]) -> None:
+    """Await an engine; being cancelled tells it to stop, and lets it end."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            engine.stop(Stage.DRAINING if cancelled is None else Stage.CANCELLING, "cancelled")
+            cancelled = error
+    try:
+        task.result()
+    except BaseExceptionGroup as group:
+        # Of a task group of ours: its first error is what matters.
+        raise group.exceptions[0] from group
+    if cancelled is not None:
+        raise cancelled
+
+
+def _check(groups: tuple[str, ...], max_concurrency: int, account_share: float | None) -> None:
+    if not groups or not all(groups):
+        raise ValueError("worker_group is one name or several, and none of them is empty")
+    if len(set(groups)) < len(groups):
+        raise ValueError("worker_group names a group twice; one poll at a time is what it may have")
+    if max_concurrency < len(groups):
+        raise ValueError(
+            f"max_concurrency is {max_concurrency}: each of the {len(groups)} worker groups needs "
+            "a place for its poll"
+        )
+    if account_share is not None and not 0 < account_share <= 1:
+        raise ValueError(f"account_share is above 0 and at most 1, not {account_share!r}")

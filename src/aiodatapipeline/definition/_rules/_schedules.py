@@ -9,7 +9,8 @@ from aiodatapipeline.definition._catalog import Kind
 from aiodatapipeline.definition._findings import Finding, FindingId
 from aiodatapipeline.definition._inherit import DEFAULT_ID, EffectiveObject
 from aiodatapipeline.definition._rules._subject import ON_DEMAND, Subject
-from aiodatapipeline.definition._rules._values import ON_DEMAND_PERIOD, read_date_time
+from aiodatapipeline.definition._rules._values import moment
+from aiodatapipeline.definition.schedules import ON_DEMAND_PERIOD, write_date_time
 
 ON_DEMAND_START = "ondemand_activation_time"
 # The guide says that activation is blocked when the start is longer ago.
@@ -48,8 +49,7 @@ def schedules(subject: Subject) -> Iterator[Finding]:
                 )
         yield from _kind_of_schedule(subject, each)
         start, end = (
-            read_date_time(subject.lone(each, key) or "")
-            for key in ("startDateTime", "endDateTime")
+            moment(subject.lone(each, key) or "") for key in ("startDateTime", "endDateTime")
         )
         if start and end and end <= start:
             yield subject.finding(
@@ -90,7 +90,7 @@ def backfills(subject: Subject) -> Iterator[Finding]:
     late: dict[str, datetime] = {}
     for each in subject.objects:
         known = subject.types.get(each.id)
-        start = read_date_time(subject.lone(each, "startDateTime") or "")
+        start = moment(subject.lone(each, "startDateTime") or "")
         if known and known.kind is Kind.SCHEDULE and start and subject.now - start > _RECENT:
             late[each.id] = start
             yield subject.finding(
@@ -109,6 +109,6 @@ def backfills(subject: Subject) -> Iterator[Finding]:
                 "",
                 "Start today or later, or set the mode to none.",
                 message=f"{each.id} has 'failureAndRerunMode' field set to 'cascade' and you are "
-                f"about to create a backfill with scheduleStartTime {start:%Y-%m-%dT%H:%M:%S}. "
+                f"about to create a backfill with scheduleStartTime {write_date_time(start)}. "
                 "This can result in rapid creation of pipeline objects in case of failures.",
             )

@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from aiodatapipeline.definition._catalog import ValueKind
 from aiodatapipeline.definition._findings import Finding, FindingId
 from aiodatapipeline.definition._inherit import EffectiveObject
 from aiodatapipeline.definition._rules._subject import TRUTH, Subject
+from aiodatapipeline.definition.schedules import ON_DEMAND_PERIOD, Period, read_date_time
 from aiodatapipeline.models import Ref
 
 # Limits that cannot be adjusted. Source: "AWS Data Pipeline Limits" in the developer guide, for
@@ -22,18 +23,6 @@ MIN_RETRY_DELAY = 2  # minutes, as are the next two
 MIN_PERIOD = 15
 MAX_PERIOD = 3 * 365 * 24 * 60
 
-ON_DEMAND_PERIOD = "ondemand_period"
-
-_MINUTES = {
-    "minute": 1,
-    "hour": 60,
-    "day": 24 * 60,
-    "week": 7 * 24 * 60,
-    "month": 30 * 24 * 60,
-    "year": 365 * 24 * 60,
-}
-_PERIOD = re.compile(r"([0-9]+)\s+(minute|hour|day|week|month|year)s?", re.ASCII | re.IGNORECASE)
-_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _WHOLE_NUMBER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
@@ -84,13 +73,18 @@ def _misread(subject: Subject, key: str, kind: ValueKind, text: str) -> _Misfit 
     return None
 
 
-def read_date_time(text: str) -> datetime | None:
-    """Read a time as the service writes it; None if it is none. It is UTC."""
-    if not _DATE_TIME.fullmatch(text):
-        return None
+def moment(text: str) -> datetime | None:
+    """Read a time; None if it is none."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:  # the 30th of February
+        return read_date_time(text)
+    except ValueError:
+        return None
+
+
+def _period(text: str) -> Period | None:
+    try:
+        return Period.parse(text)
+    except ValueError:
         return None
 
 
@@ -101,14 +95,14 @@ _KINDS: Mapping[ValueKind, tuple[Callable[[str], object], str, str]] = {
         "Write true or false.",
     ),
     ValueKind.DATE_TIME: (
-        read_date_time,
+        moment,
         "a literal datetime value",
         "Write a time in UTC, such as 2026-01-31T00:00:00, or a parameter.",
     ),
     ValueKind.DOUBLE: (_NUMBER.fullmatch, "a number", "Write a number, such as 0.25."),
     ValueKind.INTEGER: (_WHOLE_NUMBER.fullmatch, "a whole number", "Write digits only."),
     ValueKind.PERIOD: (
-        _PERIOD.fullmatch,
+        _period,
         "a period",
         "Write a number and minutes, hours, days, weeks, months or years, such as '2 hours'.",
     ),
@@ -148,5 +142,5 @@ def _beyond(subject: Subject, each: EffectiveObject, key: str, text: str) -> _Mi
 
 def _size(text: str) -> float:
     """Give a number, or a period's length in minutes."""
-    period = _PERIOD.fullmatch(text)
-    return float(period[1]) * _MINUTES[period[2].lower()] if period else float(text)
+    period = _period(text)
+    return period.minutes if period else float(text)

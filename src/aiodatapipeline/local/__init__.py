@@ -1,0 +1,1 @@
+"""A Data Pipeline on your own machine."""

@@ -1,0 +1,270 @@
+"""Definitions: what is put, what is said about it, and what may change once a pipeline has run."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from aiodatapipeline.definition import Definition, FindingId, Quotas, Report, check
+from aiodatapipeline.local._engine._plan import Plan
+from aiodatapipeline.local._engine._refusals import invalid_request
+from aiodatapipeline.local._engine._states import PipelineState
+from aiodatapipeline.local._engine._world import Pipeline, World
+from aiodatapipeline.local._times import as_datetime
+from aiodatapipeline.models import ParameterValue, PipelineObject, ValidationError
+from aiodatapipeline.operations import (
+    GetPipelineDefinitionResponse,
+    PutPipelineDefinitionRequest,
+    ValidatePipelineDefinitionRequest,
+    ValidatePipelineDefinitionResponse,
+)
+
+# The only fields that a finished pipeline's definition may change in. Source: ActivatePipeline.
+_ENDS = {"endDateTime", "occurrences"}
+# What a schedule that has begun keeps. Source: "Editing Your Pipeline" in the developer guide.
+_KEPT = ("period", "startDateTime", "startAt")
+# Checks that are remembered: the same definition is often validated, put and activated.
+_REMEMBERED = 128
+_LONG = 100_000  # characters of a definition that is not remembered
+
+_Checked: TypeAlias = tuple[Report, ValidatePipelineDefinitionResponse]
+
+
+class Definitions:
+    """Checks and keeps definitions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._reports: OrderedDict[tuple[str, bool], _Checked] = OrderedDict()
+
+    def validate(
+        self, pipeline: Pipeline, request: ValidatePipelineDefinitionRequest
+    ) -> tuple[ValidatePipelineDefinitionResponse, str]:
+        """Say what is wrong with a definition; also give it as it is kept."""
+        definition = _definition(request)
+        body = _body(request)
+        report, answer = self._check(definition, body, activating=False)
+        if report.fatal:
+            found = ", ".join(f"{each.object_id}: {each.message}" for each in report.fatal[:10])
+            raise invalid_request(
+                "Pipeline definition has errors: Could not save the pipeline definition due to "
+                f"FATAL errors: [{found}] Please call Validate to validate your pipeline"
+            )
+        forbidden = list(self._forbidden(pipeline, definition))
+        if forbidden:
+            errors = _with(answer, forbidden)
+            answer = answer.model_copy(update={"errored": True, "validation_errors": errors})
+        return answer, body
+
+    def put(
+        self, pipeline: Pipeline, request: PutPipelineDefinitionRequest
+    ) -> ValidatePipelineDefinitionResponse:
+        """Keep a definition in the place of the one before."""
+        world = self._world
+        answer, body = self.validate(
+            pipeline,
+            ValidatePipelineDefinitionRequest.model_construct(
+                _fields_set=request.model_fields_set, **dict(request)
+            ),
+        )
+        if pipeline.state == PipelineState.FINISHED:
+            self._refuse_unless_longer(pipeline, _definition(request))
+        version = self._next_version(pipeline)
+        self._keep(pipeline, version, body, errored=answer.errored)
+        if pipeline.latest is not None and pipeline.latest != pipeline.active:
+            self._drop(pipeline, pipeline.latest)
+        world.change(pipeline, latest=version)
+        return answer
+
+    def get(self, pipeline: Pipeline, version: str | None) -> GetPipelineDefinitionResponse:
+        """Give the definition that was put, or activated, last."""
+        if version and version not in {"latest", "active"}:
+            raise invalid_request(f"there is no version {version[:60]!r}: ask for latest or active")
+        number = pipeline.active if version == "active" else pipeline.latest
+        if number is None:
+            return GetPipelineDefinitionResponse()
+        return GetPipelineDefinitionResponse.from_wire(self._world.body(pipeline.seq, number))
+
+    def activate(self, pipeline: Pipeline, values: tuple[ParameterValue, ...]) -> int:
+        """Make the latest definition one that runs.
+
+        Args:
+            pipeline: Whose.
+            values: In front of those that were put with it.
+
+        Returns:
+            Its version.
+        """
+        world = self._world
+        if pipeline.latest is None:
+            raise invalid_request("the pipeline has no definition: put one before it is activated")
+        body = dict(world.body(pipeline.seq, pipeline.latest))
+        stored = Definition.from_response(GetPipelineDefinitionResponse.from_wire(body))
+        definition = stored
+        text = json.dumps(body)
+        if values:
+            given = {each.id for each in values}
+            kept = tuple(each for each in stored.values if each.id not in given)
+            definition = Definition(stored.objects, stored.parameters, (*kept, *values))
+            text = json.dumps(
+                body | {"parameterValues": [each.to_wire() for each in definition.values]}
+            )
+        report, _ = self._check(definition, text, activating=True)
+        row = world.store.one(
+            "SELECT errored FROM definition WHERE pipeline = ? AND version = ?",
+            pipeline.seq,
+            pipeline.latest,
+        )
+        if report.errors or (row and row[0] and not values):
+            found = (
+                "; ".join(str(each) for each in report.errors[:5])
+                or "see ValidatePipelineDefinition"
+            )
+            raise invalid_request(f"the definition has errors and cannot be activated: {found}")
+        if world.switches.block_backfill:
+            late = [each for each in report.warnings if each.id is FindingId.BACKFILL]
+            if late:
+                raise invalid_request(f"the definition cannot be activated: {late[0]}")
+        for waiter, target, count in _rollups(world, definition):
+            raise invalid_request(
+                f"each interval of {waiter!r} reaches over {count} of {target!r}, and "
+                f"{world.quotas.rollups} are allowed: bring the periods nearer to each other"
+            )
+        if not values:
+            return pipeline.latest
+        version = self._next_version(pipeline)
+        self._keep(pipeline, version, text, errored=False)
+        return version
+
+    def prune(self, pipeline: Pipeline) -> None:
+        """Drop the versions that nothing was made by, and that nobody can ask for."""
+        self._world.store.do(
+            "DELETE FROM definition WHERE pipeline = ? AND version NOT IN (?, ?) AND version"
+            " NOT IN (SELECT version FROM instance WHERE pipeline = ?)",
+            pipeline.seq,
+            pipeline.latest,
+            pipeline.active,
+            pipeline.seq,
+        )
+
+    # -- pieces ---------------------------------------------------------------------------------
+
+    def _check(self, definition: Definition, body: str, *, activating: bool) -> _Checked:
+        # The hour, since what is late depends on the time, and nothing else does.
+        now = as_datetime(self._world.now)
+        key = (f"{now:%Y%m%d%H}{body}", activating)
+        checked = self._reports.get(key)
+        if checked is None:
+            quotas = self._world.quotas
+            report = check(
+                definition,
+                quotas=Quotas(objects=quotas.objects, active_instances=quotas.active_instances),
+                activating=activating,
+                now=now,
+            )
+            checked = report, report.to_validation()
+            if len(body) < _LONG:
+                self._reports[key] = checked
+            if len(self._reports) > _REMEMBERED:
+                self._reports.popitem(last=False)
+        return checked
+
+    def _next_version(self, pipeline: Pipeline) -> int:
+        row = self._world.store.one(
+            "SELECT max(version) FROM definition WHERE pipeline = ?", pipeline.seq
+        )
+        return int(row[0] or 0) + 1 if row else 1
+
+    def _keep(self, pipeline: Pipeline, version: int, body: str, *, errored: bool) -> None:
+        self._world.store.do(
+            "INSERT INTO definition VALUES (?, ?, ?, ?)", pipeline.seq, version, body, int(errored)
+        )
+
+    def _drop(self, pipeline: Pipeline, version: int) -> None:
+        self._world.store.do(
+            "DELETE FROM definition WHERE pipeline = ? AND version = ? AND NOT EXISTS"
+            " (SELECT 1 FROM instance WHERE pipeline = ? AND version = ?)",
+            pipeline.seq,
+            version,
+            pipeline.seq,
+            version,
+        )
+
+    def _forbidden(self, pipeline: Pipeline, new: Definition) -> Iterator[tuple[str, str]]:
+        """Say what a definition must not change after its first activation.
+
+        Source: "Editing Your Pipeline" in the developer guide; the texts are ours.
+        """
+        if pipeline.active is None:
+            return
+        old = self._world.plan(pipeline.seq, pipeline.active).definition.objects
+        before = {each.id for each in old}
+        after = {each.id: each for each in new.objects}
+        for each in old:
+            if each.id in after:
+                for reason in _changes(each, after[each.id]):
+                    yield each.id, f"FORBIDDEN_CHANGE: {reason} cannot change once activated."
+            else:
+                yield each.id, "FORBIDDEN_CHANGE: an object cannot be removed once activated."
+        for added in new.objects:
+            taken = set(added.refs("output")) & before if added.id not in before else set[str]()
+            for ref in sorted(taken):
+                yield (
+                    added.id,
+                    f"FORBIDDEN_CHANGE: {ref!r} cannot become the output of a new object.",
+                )
+
+    def _refuse_unless_longer(self, pipeline: Pipeline, new: Definition) -> None:
+        number = pipeline.active or pipeline.latest
+        old = self._world.plan(pipeline.seq, number).definition if number else Definition(())
+        if _without_ends(old.objects) != _without_ends(new.objects):
+            raise invalid_request(
+                "the pipeline is FINISHED: only endDateTime and occurrences of its schedules can "
+                "be changed, and it can be activated again then"
+            )
+
+
+def _changes(old: PipelineObject, new: PipelineObject) -> Iterator[str]:
+    """Say which fields are not as they were and must be."""
+    if old.string("type") == "Schedule":
+        yield from (repr(key) for key in _KEPT if old.values(key) != new.values(key))
+    for key in dict.fromkeys((*old.keys(), *new.keys())):
+        if old.refs(key) != new.refs(key):
+            yield f"the reference {key!r}"
+
+
+def _rollups(world: World, definition: Definition) -> list[tuple[str, str, int]]:
+    plan = Plan(definition, world.switches)
+    return [each for each in plan.overlaps() if each[2] > world.quotas.rollups]
+
+
+def _definition(
+    request: PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest,
+) -> Definition:
+    return Definition(request.pipeline_objects, request.parameter_objects, request.parameter_values)
+
+
+def _body(request: PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest) -> str:
+    wire = request.to_wire()
+    del wire["pipelineId"]
+    return json.dumps(wire, separators=(",", ":"))
+
+
+def _without_ends(objects: tuple[PipelineObject, ...]) -> Mapping[str, object]:
+    return {
+        each.id: (each.name, tuple(one for one in each.fields if one.key not in _ENDS))
+        for each in objects
+    }
+
+
+def _with(
+    answer: ValidatePipelineDefinitionResponse, more: list[tuple[str, str]]
+) -> tuple[ValidationError, ...]:
+    texts: dict[str | None, list[str]] = {
+        each.id: list(each.errors) for each in answer.validation_errors
+    }
+    for object_id, message in more:
+        texts.setdefault(object_id, []).append(message)
+    return tuple(ValidationError(id=each, errors=tuple(found)) for each, found in texts.items())
