@@ -284,16 +284,6 @@ class Screen:
                 self._before[row.name] = row.status
                 self._console.print(f"{row.name}: {row.status}")
 
-    def show(self, rows: Sequence[Row]) -> None:
-        """Show how things stand."""
-        if self._live:
-            self._live.update(table(rows), refresh=True)
-            return
-        for row in rows:
-            if self._before.get(row.name) != row.status:
-                self._before[row.name] = row.status
-                self._console.print(f"{row.name}: {row.status}")
-
 
 def table(rows: Sequence[Row]) -> Table:
     """Make a table of instances."""
