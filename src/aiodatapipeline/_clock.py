@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -62,18 +62,25 @@ async def sleep(clock: Clock, seconds: float) -> None:
     await sleep_until(clock, clock.time() + seconds)
 
 
+def _passed() -> float:
+    """Give the seconds since some time, those included in which the machine slept."""
+    boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
 class SystemClock:
     """The time of day when it was made, and the time that passed since.
 
-    So it does not jump when somebody sets the machine's clock, as the ends of leases must not.
+    So it does not jump when somebody sets the machine's clock, as the ends of leases must not;
+    but they do come while the machine sleeps.
     """
 
     def __init__(self) -> None:
-        self._epoch = time.time() - time.monotonic()
+        self._epoch = time.time() - _passed()
 
     def time(self) -> float:
         """Give the seconds since the epoch."""
-        return self._epoch + time.monotonic()
+        return self._epoch + _passed()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
         """Have a function called once it is ``when``. See ``Clock.call_at``."""
@@ -123,7 +130,9 @@ class VirtualClock:
         self._numbers = itertools.count()
         self._calls: list[_Call] = []
         self._lock = threading.Lock()  # a runner keeps its leases in a thread of their own
+        self._loops: set[asyncio.AbstractEventLoop] = set()
         self._working = 0
+        self._works = 0  # how often somebody began to
 
     def time(self) -> float:
         """Give the seconds since the epoch."""
@@ -132,11 +141,12 @@ class VirtualClock:
     def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
         """Have a function called once it is ``when``. See ``Clock.call_at``."""
         call = _Call(when, next(self._numbers), asyncio.get_running_loop(), callback)
-        if when <= self._now:
-            call.loop.call_soon(call.make)
-        else:
-            with self._lock:
+        with self._lock:
+            self._loops.add(call.loop)
+            if when > self._now:
                 heapq.heappush(self._calls, call)
+                return call
+        call.loop.call_soon(call.make)
         return call
 
     @contextmanager
@@ -144,6 +154,7 @@ class VirtualClock:
         """Hold the time while something is under way that takes none."""
         with self._lock:
             self._working += 1
+            self._works += 1
         try:
             yield
         finally:
@@ -179,27 +190,38 @@ class VirtualClock:
         return None
 
     async def _settle(self) -> None:
-        """Give everybody turns until nobody says to be at work."""
+        """Give everybody turns until nobody has been at work for a round."""
         here = asyncio.get_running_loop()
-        with self._lock:
-            others = {call.loop for call in self._calls if call.loop is not here}
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        for loop in others:
-            await _turns(loop)
-        while self._working:
-            # Somebody waits for a socket or a thread, which take real time.
-            await asyncio.sleep(0.0005)
+        while True:
+            with self._lock:
+                # One that has no appointment now may be about to make its next.
+                self._loops = {loop for loop in self._loops if loop.is_running()}
+                others = self._loops - {here}
+                works = self._works
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
+            for loop in others:
+                await _turns(loop)
+            if self._working:
+                # Somebody waits for a socket or a thread, which take real time.
+                await asyncio.sleep(0.0005)
+            elif works == self._works:
+                return
 
 
 async def _turns(loop: asyncio.AbstractEventLoop) -> None:
-    """Wait until an event loop of another thread has gone round some times."""
+    """Wait until an event loop of another thread has gone round some times, or ended."""
+    here = asyncio.get_running_loop()
+    gone_round = here.create_future()
 
-    async def go_round() -> None:
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+    def turn(left: int) -> None:
+        if left:
+            loop.call_soon(turn, left - 1)
+        else:
+            with suppress(RuntimeError):
+                here.call_soon_threadsafe(gone_round.set_result, None)
 
-    if loop.is_running():
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go_round(), loop))
+    with suppress(RuntimeError):  # it is closed
+        loop.call_soon_threadsafe(turn, _TURNS)
+        while not gone_round.done() and loop.is_running():
+            await asyncio.wait({gone_round}, timeout=0.05)

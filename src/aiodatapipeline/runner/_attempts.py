@@ -20,7 +20,7 @@ from aiodatapipeline.operations import (
     ResponseT,
     SetTaskStatusRequest,
 )
-from aiodatapipeline.runner._caller import Backoff, Budget, Caller, Verdict, verdict
+from aiodatapipeline.runner._caller import REFUSED_WAIT, Backoff, Budget, Caller, Verdict, verdict
 from aiodatapipeline.runner._events import Detail, EventKind
 from aiodatapipeline.runner._handlers import Handlers, seconds
 from aiodatapipeline.runner._job import Job
@@ -43,8 +43,6 @@ from aiodatapipeline.runner._task import CancelReason, TaskInfo
 _RETRY_DELAY = 600.0
 # Of attemptTimeout: what is left is for telling the service.
 _TIMEOUT_SHARE = 0.95
-# Seconds between tries while the credentials are refused.
-REFUSED_WAIT = 10.0
 # How often a handler's question is asked.
 _QUESTIONS = 3
 

@@ -189,6 +189,8 @@ class Tally(NamedTuple):
     """Why they are not taken; empty when they are again."""
 
 
+# Seconds between tries while the credentials are refused.
+REFUSED_WAIT = 10.0
 # After how many refusals of the credentials a client is made anew, with those that there are now.
 _RENEW_AFTER = 5
 

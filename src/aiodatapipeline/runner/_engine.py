@@ -12,8 +12,16 @@ from aiodatapipeline._clock import sleep
 from aiodatapipeline.errors import DataPipelineError, ResponseError, ResponseLostError
 from aiodatapipeline.models import TaskObject
 from aiodatapipeline.operations import PollForTaskRequest, ReportTaskRunnerHeartbeatRequest
-from aiodatapipeline.runner._attempts import REFUSED_WAIT, Attempts, Core
-from aiodatapipeline.runner._caller import Backoff, Budget, Caller, Tally, Verdict, verdict
+from aiodatapipeline.runner._attempts import Attempts, Core
+from aiodatapipeline.runner._caller import (
+    REFUSED_WAIT,
+    Backoff,
+    Budget,
+    Caller,
+    Tally,
+    Verdict,
+    verdict,
+)
 from aiodatapipeline.runner._events import (
     Detail,
     Event,

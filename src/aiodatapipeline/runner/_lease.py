@@ -22,7 +22,7 @@ from aiodatapipeline._text import clean, cut_bytes
 from aiodatapipeline.errors import DataPipelineError, PipelineDeletedException
 from aiodatapipeline.models import Field
 from aiodatapipeline.operations import ReportTaskProgressRequest
-from aiodatapipeline.runner._caller import Budget, Caller, Verdict, verdict
+from aiodatapipeline.runner._caller import REFUSED_WAIT, Budget, Caller, Verdict, verdict
 from aiodatapipeline.runner._events import Detail, EventKind
 from aiodatapipeline.runner._task import LOGGER, CancelReason, LeaseState, TaskInfo
 
@@ -193,12 +193,14 @@ class Keeper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._closing = False
+        self._reports: set[asyncio.Task[None]] = set()
         self._pinged: float | None = None
         self._told_blocked = self._gated = False
         self._thread = threading.Thread(
             target=self._run, name="aiodatapipeline-leases", daemon=True
         )
         self._opened: asyncio.Future[None] = self._home.create_future()
+        self._ended = asyncio.Event()
 
     # -- for the runner's loop ------------------------------------------------------------
 
@@ -216,9 +218,9 @@ class Keeper:
         self._closing = True
         if self._loop is not None and self._stop is not None:
             self._call(self._loop, self._stop.set)
-        while self._thread.is_alive():
-            # A virtual time may have to go on until it has ended.
-            await asyncio.to_thread(self._thread.join, 0.5)
+        if self._thread.ident is not None:
+            await self._ended.wait()
+            self._thread.join()
 
     def watch(self, lease: Lease) -> None:
         """Keep a lease from now on. It was taken by a report that came through."""
@@ -250,6 +252,12 @@ class Keeper:
     # -- the thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._keep()
+        finally:
+            self._call(self._home, self._ended.set)
+
+    def _keep(self) -> None:
         for last in (False, True):
             try:
                 asyncio.run(self._main())
@@ -276,11 +284,13 @@ class Keeper:
             self._settled(lease)
         try:
             await caller.open()
-            self._call(self._home, self._note_open)
             async with asyncio.TaskGroup() as group:
                 ticker = group.create_task(self._tick_always(group, caller))
+                await asyncio.sleep(0)  # it has an appointment with the clock now
+                self._call(self._home, self._note_open)
                 await self._stop.wait()
-                ticker.cancel()
+                for each in (ticker, *self._reports):
+                    each.cancel()
         finally:
             await caller.aclose()
 
@@ -304,7 +314,9 @@ class Keeper:
                 if lease.due > soon or lease.busy or lease.held:
                     continue
                 lease.busy = True
-            group.create_task(self._report(lease, caller))
+            report = group.create_task(self._report(lease, caller))
+            self._reports.add(report)
+            report.add_done_callback(self._reports.discard)
 
     def _judge(self, lease: Lease) -> None:
         """See how old the lease is. Age alone says nothing: a report has to have failed, too."""
@@ -360,13 +372,13 @@ class Keeper:
             return
         if found is Verdict.REFUSED:
             lease.sent_fields = dict(lease.fields)  # it is they that are refused
-        self._failed(lease)
+        self._failed(lease, least=REFUSED_WAIT if found is Verdict.CREDENTIALS else 0.0)
         self._tell(EventKind.REPORT_FAILED, lease.info, {"error": str(error)})
 
-    def _failed(self, lease: Lease) -> None:
+    def _failed(self, lease: Lease, least: float = 0.0) -> None:
         lease.failures += 1
-        wait = random.uniform(0, min(2**lease.failures, 3 * self._timing.tick))  # noqa: S311
-        lease.due = self._clock.time() + wait
+        longest = min(2 ** min(lease.failures, 10), 3 * self._timing.tick)
+        lease.due = self._clock.time() + max(least, random.uniform(0, longest))  # noqa: S311
 
     def _gone(self, lease: Lease, reason: CancelReason) -> None:
         lease.state = LeaseState.GONE

@@ -395,8 +395,9 @@ class FileOutbox:
                 # Whoever comes first commits for all; the one thread keeps the order, even
                 # when somebody is cancelled while it is at it.
                 batch, self._waiting = self._waiting, []
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._thread, self._commit, batch)
+                with self._clock.working():
+                    loop = asyncio.get_running_loop()
+                    await loop.run_in_executor(self._thread, self._commit, batch)
         if write.error:
             raise OutboxError(f"cannot write the outbox {self._path}: {write.error}")
         return write.result

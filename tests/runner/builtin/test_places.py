@@ -27,7 +27,7 @@ from aiodatapipeline.runner._places import (
 from aiodatapipeline.runner._s3 import PART, S3, S3Place
 from aiodatapipeline.runner._storage import S3Settings, Storage
 from tests.integration.server import Answer, Server, Then, always, http
-from tests.runner.conftest import Bucket
+from tests.runner.builtin.conftest import Bucket
 
 
 async def told() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from aiodatapipeline.runner import _shell
 from aiodatapipeline.runner._shell import Ended, NotStartedError, Script, run_script
-from tests.runner.processes import PATIENCE, is_there, written
+from tests.runner.builtin.processes import PATIENCE, is_there, written
 
 
 class Room:

@@ -13,8 +13,8 @@ import pytest
 from aiodatapipeline.models import PipelineObject, Ref
 from aiodatapipeline.runner import Task, TaskFailed, TaskRunner, builtin
 from aiodatapipeline.runner.builtin import add_builtin
-from tests.runner.conftest import Bucket, Hand
-from tests.runner.processes import PATIENCE, is_there, names_in, real, written
+from tests.runner.builtin.conftest import Bucket, Hand
+from tests.runner.builtin.processes import PATIENCE, is_there, names_in, real, written
 
 ACTIVITY, PRECONDITION = "ShellCommandActivity", "ShellCommandPrecondition"
 LOGS = "df-1/Job/@Job_2026-01-01T00:00:00/@Job_2026-01-01T00:00:00_Attempt=1"
