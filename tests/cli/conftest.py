@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 import pytest
@@ -16,7 +16,7 @@ from aiodatapipeline.local._engine._world import Hooks
 from aiodatapipeline.local._pipeline import Closing, LocalDataPipeline
 from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._service import Service
-from aiodatapipeline.models import PipelineObject
+from aiodatapipeline.models import PipelineObject, TaskObject
 from tests.cli.thread import LoopThread
 
 ResultT = TypeVar("ResultT")
@@ -67,7 +67,8 @@ class Served:
 
     def __init__(self) -> None:
         self._thread = LoopThread()
-        self.service = LocalDataPipeline()
+        # It holds a poll for 90 seconds, of its time: a runner that waits for that is idle.
+        self.service = LocalDataPipeline(clock=_demo.FastClock(60.0))
         self._names = iter(range(1000))
 
     def __enter__(self) -> Self:
@@ -83,7 +84,7 @@ class Served:
     def url(self) -> str:
         return self.service.endpoint_url
 
-    def put(self, *objects: dict[str, object], group: str = "etl") -> str:
+    def put(self, *objects: Mapping[str, object], group: str = "etl") -> str:
         """Put and activate a pipeline whose failures are not retried; give its id."""
         default = {
             "id": "Default",
@@ -101,6 +102,17 @@ class Served:
             return made.pipeline_id
 
         return self._with_client(put)
+
+    def poll(self, group: str) -> TaskObject:
+        """Take a task as a runner does, and say that it is worked on."""
+
+        async def poll(client: DataPipelineClient) -> TaskObject:
+            task = (await client.poll_for_task(group)).task_object
+            assert task is not None
+            await client.report_task_progress(task.task_id)
+            return task
+
+        return self._with_client(poll)
 
     def states(self, pipeline_id: str) -> dict[str, str]:
         """The status of each instance, by its component."""

@@ -109,6 +109,7 @@ def retry(
         client=lambda: DataPipelineClient(region_name=region, endpoint_url=endpoint_url),
         state_dir=state_dir,
         drain_timeout=timeout,
+        cancel_grace=0.0,  # there is no handler
     )
     result = asyncio.run(runner.run(signals=True, deliver_only=True))
     delivered = result.finished + result.failed + result.not_met
