@@ -12,10 +12,10 @@ import json
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiodatapipeline import DataPipelineClient, Reply, ResponseLostError
 from aiodatapipeline._clock import VirtualClock, sleep
@@ -25,7 +25,7 @@ from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._service import Service
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.models import PipelineObject
-from aiodatapipeline.runner import Event, EventKind, RunResult, Task, TaskRunner
+from aiodatapipeline.runner import CancelReason, Event, EventKind, RunResult, Task, TaskRunner
 from aiodatapipeline.runner._task import LOGGER
 
 PROFILES = {
@@ -34,6 +34,8 @@ PROFILES = {
     "lenient": Switches.LENIENT,
     "hostile": Switches.HOSTILE,
 }
+
+SHELL = "ShellCommandActivity"
 
 GONE = {"TaskNotFoundException", "PipelineDeletedException", "PipelineNotFoundException"}
 
@@ -51,6 +53,8 @@ class Call:
     """What the service said, whether it reached the runner or not."""
     heard: bool = False
     """Whether it did."""
+    real: bool = False
+    """Whether it was the service that said it."""
     ended: int = 0
     """The number of calls that had begun when it was over."""
 
@@ -60,7 +64,11 @@ class Call:
 
     @property
     def said(self) -> dict[str, Any]:
-        return json.loads(self.reply.body) if self.reply and self.reply.body else {}
+        try:
+            said: object = json.loads(self.reply.body) if self.reply and self.reply.body else {}
+        except ValueError:  # it was to be nonsense
+            return {}
+        return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
 
     @property
     def code(self) -> str:
@@ -68,7 +76,7 @@ class Call:
 
     @property
     def taken(self) -> bool:
-        return self.reply is not None and self.reply.status == 200
+        return self.real and self.reply is not None and self.reply.status == 200
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Slow:
     seconds: float
 
 
-Fault = Lose | Slow | Reply | None
+Fault = Lose | Slow | Reply | Exception | None
 
 
 @dataclass
@@ -98,12 +106,12 @@ class Bed:
     service: Service
     clock: VirtualClock
     loop: asyncio.AbstractEventLoop
-    calls: list[Call] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list[Call])
+    events: list[Event] = field(default_factory=list[Event])
     fault: Callable[[Call], Fault] = lambda _: None
-    begun: list[tuple[str, int]] = field(default_factory=list)
+    begun: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     """Attempts whose handlers began, with the number of calls before."""
-    polls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    polls: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     most_polls: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     pipelines: int = 0
@@ -175,11 +183,12 @@ class Bed:
         self.begun.append((task.attempt_id, len(self.calls)))
 
     @asynccontextmanager
-    async def running(self, runner: TaskRunner, **arguments: Any) -> AsyncIterator[Running]:
+    async def running(self, runner: TaskRunner, **arguments: Any) -> AsyncGenerator[Running, None]:
         run = Running(self, runner, asyncio.ensure_future(runner.run(**arguments)))
         try:
-            while runner.health.status in {"starting", "stopped"} and not run.task.done():
-                await asyncio.sleep(0.001)  # a thread begins, and that takes real time
+            # A thread begins, and that takes real time.
+            while runner.health.status in {"starting", "stopped"} and not run.task.done():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)  # a thread begins: that takes real time
             await self.clock.advance(0)
             yield run
         finally:
@@ -234,11 +243,7 @@ class Bed:
     @staticmethod
     def _check_one(call: Call, before: list[Call]) -> None:
         over = [each for each in before if each.heard and each.ended <= call.number]
-        gone = [
-            each
-            for each in over
-            if each.code in GONE or (each.taken and each.said.get("canceled") is True)
-        ]
+        gone = [each for each in over if each.code in GONE or each.said.get("canceled") is True]
         recorded = [each for each in over if each.operation == "SetTaskStatus" and each.taken]
         if call.operation == "SetTaskStatus":
             assert not gone, f"I3: an outcome after {gone[0]}"
@@ -336,11 +341,14 @@ class Wire:
         if isinstance(fault, Reply):
             call.reply = fault
             return fault
+        if isinstance(fault, Exception):
+            raise fault
         if isinstance(fault, Lose) and fault.what == "request":
             await self._break(fault.after)
         if isinstance(fault, Slow):
             await sleep(bed.clock, fault.seconds)
         call.reply = await self._answer(call)
+        call.real = True
         if isinstance(fault, Lose):
             await self._break(fault.after)
         return call.reply
@@ -370,7 +378,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def bed(switches: Switches = PROFILES["default"]) -> AsyncIterator[Bed]:
+async def bed(switches: Switches = PROFILES["default"]) -> AsyncGenerator[Bed, None]:
     """Open a test bed. At its end, what happened is checked."""
     clock = VirtualClock()
     service = Service(
@@ -394,6 +402,34 @@ async def bed(switches: Switches = PROFILES["default"]) -> AsyncIterator[Bed]:
         LOGGER.removeHandler(told)
         LOGGER.setLevel(level)
         service.close()
+
+
+def waits(b: Bed, runner: TaskRunner, seen: list[CancelReason | None] | None = None) -> None:
+    """Register a handler that works until it is stopped."""
+
+    @runner.handler(SHELL)
+    async def handle(task: Task) -> None:
+        b.begins(task)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if seen is not None:
+                seen.append(task.cancelled)
+
+
+def works(b: Bed, runner: TaskRunner, seconds: float = 0.0) -> list[str]:
+    """Register a handler that finishes after some seconds; give the attempts that it had."""
+    had: list[str] = []
+
+    @runner.handler(SHELL)
+    async def handle(task: Task) -> None:
+        b.begins(task)
+        had.append(task.attempt_id)
+        done = asyncio.Event()
+        b.clock.call_at(b.clock.time() + seconds, done.set)
+        await done.wait()
+
+    return had
 
 
 def activity(name: str = "Job", **fields: Any) -> dict[str, Any]:

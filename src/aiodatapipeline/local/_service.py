@@ -273,6 +273,7 @@ class Service:
             self._deadlines, _Deadline(self._clock.time() + HOLD, next(self._numbers), poll)
         )
         self._world.ready_groups.add(poll.worker_group)
+        self._world.now = self._clock.time()
         self._go_on()
         given: str | None = None
         try:

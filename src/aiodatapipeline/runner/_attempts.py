@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +21,15 @@ from aiodatapipeline.operations import (
     ResponseT,
     SetTaskStatusRequest,
 )
-from aiodatapipeline.runner._caller import REFUSED_WAIT, Backoff, Budget, Caller, Verdict, verdict
+from aiodatapipeline.runner._caller import (
+    REFUSED_WAIT,
+    Backoff,
+    Budget,
+    Caller,
+    Verdict,
+    verdict,
+    within,
+)
 from aiodatapipeline.runner._events import Detail, EventKind
 from aiodatapipeline.runner._handlers import Handlers, seconds
 from aiodatapipeline.runner._job import Job
@@ -80,6 +89,9 @@ class Attempt:
     cancelled: CancelReason | None = None
     """Why the handler is to stop, or must not begin."""
     ended_at: float | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is cancelled: who waits to try again need not."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     settled: bool = False
     """Nothing is left to be done for it."""
     tried: bool = False
@@ -111,6 +123,7 @@ class Attempts:
         """Have it among them no more, nor its lease kept."""
         self._core.keeper.release(attempt.lease)
         del self._live[attempt.task_id]
+        attempt.over.set()
         if attempt.ended_at is not None and not attempt.settled:
             self.left += 1
 
@@ -125,24 +138,29 @@ class Attempts:
         """Do all that there is to do for a task. It has a place, which this gives back."""
         attempt = self._attempt(task, worker_group, polled_at)
         try:
-            if self._is_for_us(attempt):
+            if await self._is_for_us(attempt):
                 with _Registered(self, attempt):
                     await self._attend(attempt, task)
         finally:
             self._leave(attempt)
 
-    def _is_for_us(self, attempt: Attempt) -> bool:
+    async def _is_for_us(self, attempt: Attempt) -> bool:
         info = attempt.info
-        known = self._live.get(attempt.task_id)
-        if known is not None:
-            # It was handed over again, to us: a report is all that it needs.
-            known.lease.due = attempt.polled_at
-            self._core.tell(EventKind.DROPPED, info, {"why": "it is being worked on here"})
-            return False
         unknown = attempt.invalid is None and self._core.handlers.get(info.type) is None
         if unknown and self._settings.ignore_unknown:
             self._core.tell(EventKind.DROPPED, info, {"why": f"no handler of {info.type!r}"})
             return False
+        deadline = attempt.polled_at + self._timing.acknowledge
+        while known := self._live.get(attempt.task_id):
+            # It was handed over again, to us: a report is all that it needs, if it goes on. If
+            # it ends meanwhile, the first report tells whether this one is still to be done.
+            known.lease.due = attempt.polled_at
+            try:
+                async with within(self._clock, max(0.0, deadline - self._clock.time())):
+                    await known.over.wait()
+            except TimeoutError:
+                self._core.tell(EventKind.DROPPED, info, {"why": "it is being worked on here"})
+                return False
         return True
 
     async def _attend(self, attempt: Attempt, task: TaskObject) -> None:
@@ -216,7 +234,7 @@ class Attempts:
                 return ""
             if attempt.is_gone:
                 break
-            await sleep(self._clock, min(_wait(backoff, found), max(0.0, left)))
+            await self._nap(attempt, min(_wait(backoff, found), max(0.0, left)))
         return f"{attempt.cancelled}"
 
     async def _prove(self, attempt: Attempt, timeout: float) -> Verdict | None:
@@ -307,6 +325,7 @@ class Attempts:
         if attempt.ended_at is not None and not reason.is_gone:
             return  # there is nothing to stop any more
         attempt.cancelled = reason
+        attempt.news.set()
         if attempt.job is not None and attempt.ended_at is None:
             self._core.tell(EventKind.CANCELLED, attempt.info, {"reason": reason})
             attempt.job.cancel(reason)
@@ -368,7 +387,13 @@ class Attempts:
                     return
                 self._core.tell(EventKind.SIMPLIFIED, attempt.info, {"step": sending.step})
             elif found is not None and not attempt.is_gone:
-                await sleep(self._clock, _wait(backoff, found))
+                await self._nap(attempt, _wait(backoff, found))
+
+    async def _nap(self, attempt: Attempt, seconds: float) -> None:
+        """Wait before the next try, unless the task is cancelled meanwhile."""
+        with suppress(TimeoutError):
+            async with within(self._clock, seconds):
+                await attempt.news.wait()
 
     def _is_late(self, attempt: Attempt, request: SetTaskStatusRequest) -> bool:
         """Whether the lease may have ended, so that this could fail another runner's work."""
