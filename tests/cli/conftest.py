@@ -12,10 +12,7 @@ from typer.testing import CliRunner, Result
 from aiodatapipeline import DataPipelineClient
 from aiodatapipeline.cli import _demo, _doctor, _outbox, _run
 from aiodatapipeline.definition import Definition
-from aiodatapipeline.local._engine._world import Hooks
-from aiodatapipeline.local._pipeline import Closing, LocalDataPipeline
-from aiodatapipeline.local._quotas import AccountQuotas
-from aiodatapipeline.local._service import Service
+from aiodatapipeline.local import LocalDataPipeline
 from aiodatapipeline.models import PipelineObject, TaskObject
 from tests.cli.thread import LoopThread
 
@@ -26,22 +23,6 @@ app.command()(_demo.demo)
 app.command()(_doctor.doctor)
 app.command()(_run.run)
 app.add_typer(_outbox.outbox, name="outbox")
-
-
-class _Closing(Service):
-    async def aclose(self) -> None:
-        self.close()
-
-
-def _make_service(self: LocalDataPipeline) -> Closing:
-    return _Closing(
-        self._store, self.clock, switches=self.switches, quotas=AccountQuotas(), hooks=Hooks()
-    )
-
-
-@pytest.fixture(autouse=True)
-def _whole_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LocalDataPipeline, "_make_service", _make_service)
 
 
 @pytest.fixture(autouse=True)

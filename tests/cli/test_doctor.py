@@ -7,7 +7,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.integration.server import Answer, Server, always, http, refusal
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[str]:
+def answering(answer: Answer) -> Generator[str]:
     """A service that always says the same; its address."""
     thread = LoopThread()
     thread.start()

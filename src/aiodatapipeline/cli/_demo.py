@@ -24,7 +24,7 @@ from rich.text import Text
 from aiodatapipeline import DataPipelineClient
 from aiodatapipeline._clock import Appointment
 from aiodatapipeline.definition import Definition
-from aiodatapipeline.local._pipeline import LocalDataPipeline
+from aiodatapipeline.local import LocalDataPipeline
 from aiodatapipeline.models import ParameterValue, PipelineObject
 from aiodatapipeline.runner import TaskRunner
 from aiodatapipeline.runner.builtin import add_builtin
