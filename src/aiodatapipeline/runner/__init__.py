@@ -1,6 +1,6 @@
 """A task runner: polls for work, runs it, and reports how it ended."""
 
-from aiodatapipeline.runner._events import Event, EventKind, Health, Status
+from aiodatapipeline.runner._events import Event, EventKind, Health, RunningTask, Status
 from aiodatapipeline.runner._handlers import Period, RunIn
 from aiodatapipeline.runner._outbox import OutboxError, OutboxRow, RowState, read_outbox
 from aiodatapipeline.runner._runner import RunResult, TaskRunner
@@ -25,6 +25,7 @@ __all__ = [
     "RowState",
     "RunIn",
     "RunResult",
+    "RunningTask",
     "Status",
     "SyncTask",
     "Task",

@@ -22,7 +22,16 @@ from aiodatapipeline.runner._caller import (
     Verdict,
     verdict,
 )
-from aiodatapipeline.runner._events import Detail, Event, EventKind, Health, Hook, Status, log
+from aiodatapipeline.runner._events import (
+    Detail,
+    Event,
+    EventKind,
+    Health,
+    Hook,
+    RunningTask,
+    Status,
+    log,
+)
 from aiodatapipeline.runner._handlers import Handlers
 from aiodatapipeline.runner._job import Job
 from aiodatapipeline.runner._lease import Keeper
@@ -96,13 +105,13 @@ class Engine:
 
     # -- from the beginning to the end ----------------------------------------------------
 
-    async def run(self, *, until_idle: bool) -> None:
+    async def run(self, *, until_idle: bool, deliver_only: bool = False) -> None:
         """Work until told to stop."""
         try:
             await self._control.open()
             await self._polls.open()
             await self._keeper.open()
-            await self._serve(until_idle=until_idle)
+            await self._serve(until_idle=until_idle, deliver_only=deliver_only)
         finally:
             self._status = Status.STOPPED
             await self._keeper.aclose()
@@ -113,7 +122,7 @@ class Engine:
             if self._hook is not None:
                 await asyncio.to_thread(self._hook.close)
 
-    async def _serve(self, *, until_idle: bool) -> None:
+    async def _serve(self, *, until_idle: bool, deliver_only: bool) -> None:
         async with asyncio.TaskGroup() as group:
             taken = [self.attempts.take_over(row) for row in self._outbox.unfinished()]
             recovered = [attempt for attempt, _ in taken]
@@ -122,6 +131,10 @@ class Engine:
             await self._until(
                 lambda: self._stage > Stage.WORKING or all(each.tried for each in recovered)
             )
+            if deliver_only:
+                self.stop(Stage.DRAINING, "all was tried")
+                await self._wind_down()
+                return
             self._tell(EventKind.STARTED, None, {"recovered": len(recovered)})
             self._status = Status.OK
             beats = group.create_task(self._beat_always())
@@ -222,6 +235,23 @@ class Engine:
             running=len([each for each in live if each.job and each.ended_at is None]),
             leaked=self._leaked,
             undelivered=self.undelivered,
+        )
+
+    @property
+    def running(self) -> tuple[RunningTask, ...]:
+        """The tasks whose handlers are under way. May be asked by any thread."""
+        now = self._clock.time()
+        return tuple(
+            RunningTask(
+                each.info.type,
+                each.info.worker_group,
+                each.info.pipeline_id,
+                each.info.attempt_id,
+                now - each.polled_at,
+                each.lease.progress,
+            )
+            for each in self.attempts.live
+            if each.job and each.ended_at is None
         )
 
     def _note_problem(self, about: str, problem: str) -> None:

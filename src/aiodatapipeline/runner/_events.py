@@ -108,6 +108,20 @@ class Health:
     """Outcomes that the service does not have yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """A task that a runner is at, for people to look at."""
+
+    type: str
+    worker_group: str
+    pipeline_id: str
+    attempt_id: str
+    seconds: float
+    """Since the poll that brought it, by the runner's clock."""
+    progress: Mapping[str, str | float]
+    """What its handler last said, with ``percent_complete`` if it said that."""
+
+
 _LEVELS = {
     EventKind.POLL_FAILED: logging.WARNING,
     EventKind.THROTTLED: logging.WARNING,

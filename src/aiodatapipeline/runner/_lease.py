@@ -113,6 +113,12 @@ class Lease:
                         _MAX_FIELDS,
                     )
 
+    @property
+    def progress(self) -> Mapping[str, str | float]:
+        """What the handler last said. May be asked by any thread."""
+        with self.lock:
+            return dict(self.fields)
+
     def request(self, *, bare: bool = False) -> ReportTaskProgressRequest:
         """Make the report that is due, with the fields that are new."""
         with self.lock:

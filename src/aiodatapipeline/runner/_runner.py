@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._clock import Clock, SystemClock
 from aiodatapipeline.models import TaskStatus
 from aiodatapipeline.runner._engine import Engine
-from aiodatapipeline.runner._events import Event, Health, Status
+from aiodatapipeline.runner._events import Event, Health, RunningTask, Status
 from aiodatapipeline.runner._handlers import Handlers
 from aiodatapipeline.runner._lease import Timing
 from aiodatapipeline.runner._outbox import FileOutbox, NoOutbox, Outbox
@@ -145,7 +145,9 @@ class TaskRunner(Handlers):
         """Where it takes work from."""
         return self._settings.worker_groups
 
-    async def run(self, *, signals: bool = False, until_idle: bool = False) -> RunResult:
+    async def run(
+        self, *, signals: bool = False, until_idle: bool = False, deliver_only: bool = False
+    ) -> RunResult:
         """Work until told to stop.
 
         Outcomes that an earlier run left behind are delivered first.
@@ -156,6 +158,7 @@ class TaskRunner(Handlers):
                 main thread.
             until_idle: Stop as well when nothing runs and every group's poll, which the
                 service may hold for 90 seconds, came back empty.
+            deliver_only: Do no more than to deliver what an earlier run left behind.
 
         Raises:
             OutboxError: The state directory cannot be used.
@@ -170,7 +173,9 @@ class TaskRunner(Handlers):
         engine = self._engine = Engine(self._settings, self, _open_outbox(self._settings))
         try:
             with self._on_signals() if signals else nullcontext():
-                await _shielded(engine, engine.run(until_idle=until_idle))
+                await _shielded(
+                    engine, engine.run(until_idle=until_idle, deliver_only=deliver_only)
+                )
         finally:
             self._engine = None
             self._last = engine.health
@@ -213,6 +218,51 @@ class TaskRunner(Handlers):
         engine = self._engine
         return self._last if engine is None else engine.health
 
+    @property
+    def running(self) -> tuple[RunningTask, ...]:
+        """The tasks that it is at, the oldest first. May be asked by any thread."""
+        engine = self._engine
+        return () if engine is None else engine.running
+
+    def adapt(
+        self,
+        *,
+        worker_group: str | Iterable[str] | None = None,
+        client: Callable[[], DataPipelineClient] | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        max_concurrency: int | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Take other settings than those it was made with, as whoever starts it may want.
+
+        Args:
+            worker_group: Where to take work from instead. As the others, the same if None.
+            client: Makes the clients instead.
+            state_dir: The state directory instead.
+            max_concurrency: How many tasks run at once instead.
+            on_event: Called with every event as well.
+
+        Raises:
+            RuntimeError: It runs already.
+            ValueError: An argument makes no sense.
+        """
+        if self._engine is not None:
+            raise RuntimeError("this task runner runs already")
+        settings, before = self._settings, self._settings.on_event
+        if worker_group is not None:
+            groups = (worker_group,) if isinstance(worker_group, str) else tuple(worker_group)
+            settings = replace(settings, worker_groups=groups)
+        if client is not None:
+            settings = replace(settings, client=client)
+        if state_dir is not None:
+            settings = replace(settings, state_dir=Path(state_dir))
+        if max_concurrency is not None:
+            settings = replace(settings, max_concurrency=max_concurrency)
+        if on_event is not None:
+            settings = replace(settings, on_event=_both(before, on_event) if before else on_event)
+        _check(settings.worker_groups, settings.max_concurrency, settings.account_share)
+        self._settings = settings
+
     # -- signals --------------------------------------------------------------------------
 
     @contextmanager
@@ -233,6 +283,16 @@ class TaskRunner(Handlers):
             os._exit(128 + number)
         stage = Stage.DRAINING if self._signals == 1 else Stage.CANCELLING
         self._stop(stage, signal.Signals(number).name)
+
+
+def _both(one: Callable[[Event], None], other: Callable[[Event], None]) -> Callable[[Event], None]:
+    def both(event: Event) -> None:
+        try:
+            one(event)
+        finally:
+            other(event)
+
+    return both
 
 
 def _open_outbox(settings: Settings) -> Outbox:

@@ -1,0 +1,282 @@
+"""``aiodatapipeline run``: a task runner, and a view of what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections import deque
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Self
+
+import typer
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
+from rich.text import Text
+
+from aiodatapipeline import DataPipelineClient
+from aiodatapipeline.runner import Event, EventKind, Health, RunningTask, RunResult, TaskRunner
+from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
+
+# How many of the last outcomes are shown, and how often a second the view is drawn anew.
+_OUTCOMES, _DRAWN = 10, 4
+
+_STYLES = {"FINISHED": "green", "FAILED": "bold red", "FALSE": "yellow"}
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def run(
+    runner: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:RUNNER]",
+            help="A TaskRunner, or a function that makes one. Without it, the built-in handlers "
+            "work: ShellCommandActivity, ShellCommandPrecondition and Exists.",
+        ),
+    ] = None,
+    *,
+    worker_group: Annotated[
+        list[str] | None,
+        typer.Option(help="Where to take work from. Can be given several times."),
+    ] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where outcomes are kept until the service has them. It outlives us."),
+    ] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="Another service than AWS's, such as a local one.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="How many tasks run at once: 8 if left out.")
+    ] = None,
+    log_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="Where logs of the built-in handlers go that no pipelineLogUri says a place for: "
+            "s3://bucket/prefix or a directory."
+        ),
+    ] = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Stop when there is nothing more to do.")
+    ] = False,
+) -> None:
+    """Take tasks from a worker group, run them, and report how they ended.
+
+    The first Ctrl-C, or SIGTERM, lets running tasks end; the second cancels them; the third
+    exits at once. Outcomes that are not reported by then are in the state directory.
+    """
+    chosen = _builtin(worker_group, log_uri) if runner is None else find_runner(runner)
+    if runner is not None and log_uri is not None:
+        raise typer.BadParameter("it is for the built-in handlers", param_hint="--log-uri")
+    console = Console(highlight=False)
+    view = View(console, chosen) if console.is_terminal else None
+
+    def client() -> DataPipelineClient:
+        return DataPipelineClient(region_name=region, endpoint_url=endpoint_url)
+
+    elsewhere = region is not None or endpoint_url is not None
+    try:
+        chosen.adapt(
+            worker_group=worker_group or None,
+            client=client if elsewhere else None,
+            state_dir=state_dir,
+            max_concurrency=concurrency,
+            on_event=view.note if view else None,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with _logging(console if view else None), view or Quiet():
+        result = asyncio.run(chosen.run(signals=True, until_idle=until_idle))
+    console.print(told(result))
+    raise typer.Exit(result.exit_code)
+
+
+def _builtin(worker_group: list[str] | None, log_uri: str | None) -> TaskRunner:
+    if not worker_group:
+        raise typer.BadParameter(
+            "say where to take work from: the workerGroup of the activities",
+            param_hint="--worker-group",
+        )
+    try:
+        made = TaskRunner(worker_group, max_concurrency=max(8, len(worker_group)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--worker-group") from error
+    add_builtin(made, BuiltIn(log_uri=log_uri))
+    return made
+
+
+def find_runner(name: str) -> TaskRunner:
+    """Import a task runner.
+
+    Args:
+        name: ``package.module:name`` of a TaskRunner, or of a function without arguments that
+            makes one. Modules of the current directory can be imported.
+
+    Raises:
+        typer.BadParameter: There is none of that name.
+    """
+    module_name, _, path = name.partition(":")
+    if not module_name or not path:
+        raise _no_runner(f"{name!r} should be a module and a name in it: jobs.nightly:runner")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # a fault of the module itself
+        raise _no_runner(f"there is no module {error.name!r}") from None
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise _no_runner(f"{module_name!r} has no {path!r}") from None
+    if not isinstance(found, TaskRunner) and callable(found):
+        found = found()
+    if not isinstance(found, TaskRunner):
+        raise _no_runner(f"{name!r} is a {type(found).__name__} and no TaskRunner")
+    return found
+
+
+def _no_runner(text: str) -> typer.BadParameter:
+    return typer.BadParameter(text, param_hint="MODULE:RUNNER")
+
+
+def told(result: RunResult) -> str:
+    """Say in a line how a run ended."""
+    counts = {
+        "finished": result.finished,
+        "failed": result.failed,
+        "not met": result.not_met,
+        "not reported": result.unreported,
+        "still to be delivered": result.undelivered,
+    }
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"Tasks: {', '.join(said) or 'none'}."
+
+
+class Quiet:
+    """Shows nothing: the log does."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class View:
+    """What a runner is at, on a terminal: its tasks, their progress, and the last outcomes."""
+
+    def __init__(self, console: Console, runner: TaskRunner) -> None:
+        self._runner = runner
+        self._outcomes: deque[Event] = deque(maxlen=_OUTCOMES)
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=_DRAWN)
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def note(self, event: Event) -> None:
+        """Remember an outcome."""
+        if event.kind is EventKind.ENDED:
+            self._outcomes.append(event)
+
+    def _draw(self) -> RenderableType:
+        return draw(
+            self._runner.worker_groups,
+            self._runner.health,
+            self._runner.running,
+            list(self._outcomes),
+        )
+
+
+def draw(
+    groups: tuple[str, ...],
+    health: Health,
+    running: tuple[RunningTask, ...],
+    outcomes: list[Event],
+) -> RenderableType:
+    """Draw what a runner is at."""
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (", ".join(groups), "bold"),
+            f"  {health.status}  {len(running)} running  {health.undelivered} to be delivered",
+        ),
+        *(Text(problem, "bold red") for problem in health.problems),
+    ]
+    if running:
+        tasks = Table("Running", "Type", Column("For", justify="right"), "Progress")
+        tasks.box = box.SIMPLE_HEAD
+        for task in running:
+            tasks.add_row(
+                task.attempt_id, task.type, _length(task.seconds), progress(task.progress)
+            )
+        parts.append(tasks)
+    if outcomes:
+        ended = Table("Ended", "Status", Column("After", justify="right"), "At", "Error")
+        ended.box = box.SIMPLE_HEAD
+        for event in outcomes:
+            status = str(event.detail["status"]) or "not reported"
+            ended.add_row(
+                event.attempt_id,
+                Text(status, _STYLES.get(status, "dim")),
+                _length(float(event.detail["seconds"])),
+                f"{datetime.fromtimestamp(event.at).astimezone():%H:%M:%S}",
+                Text(str(event.detail["error_id"])),
+            )
+        parts.append(ended)
+    return Group(*parts)
+
+
+def progress(fields: Mapping[str, str | float]) -> RenderableType:
+    """Draw how far a task says to be: a bar for its percentage, the rest in words."""
+    percent = fields.get("percent_complete")
+    words = Text(" ".join(f"{key}={each}" for key, each in fields.items() if each is not percent))
+    if not isinstance(percent, int | float):
+        return words
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(ProgressBar(completed=percent, width=20), Text(f"{percent:.0f} %"), words)
+    return grid
+
+
+def _length(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+class _Above(logging.Handler):
+    """Prints records above the view."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(Text(self.format(record)))
+
+
+@contextmanager
+def _logging(console: Console | None) -> Generator[None]:
+    """Log to a console above a view, from warnings up; in plain lines to stderr without one."""
+    handler = logging.StreamHandler() if console is None else _Above(console)
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    logger = logging.getLogger("aiodatapipeline")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

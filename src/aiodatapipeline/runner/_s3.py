@@ -1,0 +1,223 @@
+"""Places in Amazon S3, over aiobotocore. It is imported when the first of them is used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from aiobotocore.client import AioBaseClient
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from aiohttp import ClientError as HttpError
+from botocore import exceptions
+
+from aiodatapipeline._loader import read_service_model, shared_loader
+from aiodatapipeline.runner._aside import to_its_end
+from aiodatapipeline.runner._places import StorageError
+
+_SERVICE = "s3"
+# S3 takes 10,000 parts of 5 MiB and more. Source: S3 user guide, "Amazon S3 multipart upload
+# limits".
+PART = 8 * 1024 * 1024
+_MAX_PARTS = 10_000
+_CHUNK = 1024 * 1024
+_CONNECT_TIMEOUT = 10.0
+_READ_TIMEOUT = 60.0
+_CONNECTIONS = 20
+# Seconds for telling S3 that it need not keep the parts of an upload that failed.
+_ABORT = 5.0
+
+_MISSING = {"404", "NoSuchKey"}
+_REASONS = {
+    "403": "access denied, which S3 also says of what is missing to who may not list the bucket",
+    "404": "there is no such object",
+    "NoSuchKey": "there is no such object",
+}
+
+
+class S3:
+    """A client of S3 that is opened when it is needed.
+
+    Args:
+        region_name: The region; the default chain's if None.
+        endpoint_url: Another service than AWS's own.
+    """
+
+    def __init__(self, region_name: str | None = None, endpoint_url: str | None = None) -> None:
+        self._region_name, self._endpoint_url = region_name, endpoint_url
+        self._stack = AsyncExitStack()
+        self._client: AioBaseClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._client = None
+        await self._stack.aclose()
+
+    async def call(self, method: str, **members: object) -> dict[str, Any]:
+        """Make a call of S3."""
+        async with self._opening:
+            client = self._client = self._client or await self._open()
+        send: Callable[..., Awaitable[dict[str, Any]]] = getattr(client, method)
+        return await send(**members)
+
+    async def _open(self) -> AioBaseClient:
+        session = AioSession()
+        session.register_component("data_loader", shared_loader(session))
+        # These files are large, and reading them would block the event loop.
+        await asyncio.to_thread(read_service_model, session, _SERVICE)
+        return await self._stack.enter_async_context(
+            session.create_client(
+                _SERVICE,
+                region_name=self._region_name,
+                endpoint_url=self._endpoint_url,
+                config=AioConfig(
+                    connect_timeout=_CONNECT_TIMEOUT,
+                    read_timeout=_READ_TIMEOUT,
+                    max_pool_connections=_CONNECTIONS,
+                    retries={"mode": "standard"},
+                ),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """An object, or what the keys of several begin with. See ``Place``."""
+
+    s3: S3
+    bucket: str
+    key: str
+    encrypted: bool = False
+    """Whether to ask for encryption with S3's own keys, and not for the bucket's default."""
+
+    @property
+    def name(self) -> str:
+        """What stands behind the last slash."""
+        return self.key.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def __truediv__(self, name: str) -> S3Place:
+        return S3Place(self.s3, self.bucket, f"{self._prefix}{name}", self.encrypted)
+
+    @property
+    def _prefix(self) -> str:
+        """What the keys of all that is below begin with."""
+        return f"{self.key.rstrip('/')}/" if self.key.rstrip("/") else ""
+
+    async def below(self) -> AsyncGenerator[str, None]:
+        """Give what stands behind the prefix in all keys that have it."""
+        prefix = self._prefix
+        members = {"Bucket": self.bucket, "Prefix": prefix}
+        token: dict[str, object] = {}
+        while True:
+            with self._told("list"):
+                page = await self.s3.call("list_objects_v2", **members, **token)
+            for each in page.get("Contents", ()):
+                # Consoles make directories of empty objects whose keys end so.
+                if not each["Key"].endswith("/"):
+                    yield each["Key"][len(prefix) :]
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def exists(self) -> bool:
+        """Whether there is an object of this very key."""
+        with self._told("look for"):
+            try:
+                await self.s3.call("head_object", Bucket=self.bucket, Key=self.key)
+            except exceptions.ClientError as error:
+                if _code(error) in _MISSING:
+                    return False
+                raise
+        return True
+
+    async def holds_any(self) -> bool:
+        """Whether any key begins with what this one does, and a slash."""
+        async with aclosing(self.below()) as names:
+            async for _ in names:
+                return True
+        return False
+
+    async def fetch(self, file: Path) -> None:
+        """Write the object into a file, a piece at a time."""
+        with self._told("read"):
+            answer = await self.s3.call("get_object", Bucket=self.bucket, Key=self.key)
+            written = await asyncio.to_thread(_created, file)
+            try:
+                async with answer["Body"] as body:
+                    while chunk := await body.read(_CHUNK):
+                        await to_its_end(asyncio.to_thread(written.write, chunk))
+            finally:
+                written.close()
+
+    async def put(self, file: Path) -> None:
+        """Write a file to S3; a large one in parts, of which nothing is left if it fails."""
+        with self._told("write"):
+            size = (await asyncio.to_thread(file.stat)).st_size
+            members = {"Bucket": self.bucket, "Key": self.key}
+            how = {"ServerSideEncryption": "AES256"} if self.encrypted else {}
+            if size <= PART:
+                body = await asyncio.to_thread(file.read_bytes)
+                await self.s3.call("put_object", **members, **how, Body=body)
+                return
+            upload = await self.s3.call("create_multipart_upload", **members, **how)
+            members["UploadId"] = upload["UploadId"]
+            try:
+                await self._put_parts(file, max(PART, ceil(size / _MAX_PARTS)), members)
+            except BaseException:
+                with suppress(Exception):
+                    await to_its_end(self._abort(members))
+                raise
+
+    async def _put_parts(self, file: Path, size: int, members: dict[str, str]) -> None:
+        parts: list[dict[str, object]] = []
+        opened = await asyncio.to_thread(_opened, file)
+        try:
+            while body := await to_its_end(asyncio.to_thread(opened.read, size)):
+                number = len(parts) + 1
+                part = await self.s3.call("upload_part", **members, PartNumber=number, Body=body)
+                parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        finally:
+            opened.close()
+        await self.s3.call("complete_multipart_upload", **members, MultipartUpload={"Parts": parts})
+
+    async def _abort(self, members: dict[str, str]) -> None:
+        async with asyncio.timeout(_ABORT):
+            await self.s3.call("abort_multipart_upload", **members)
+
+    @contextmanager
+    def _told(self, verb: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"cannot {verb} {self}: {error.strerror or error}") from error
+        except exceptions.ClientError as error:
+            reason = _REASONS.get(_code(error)) or f"{_message(error)} [{_code(error)}]"
+            raise StorageError(f"cannot {verb} {self}: {reason}") from error
+        except (exceptions.BotoCoreError, HttpError) as error:
+            raise StorageError(f"cannot {verb} {self}: {error}") from error
+
+
+def _created(file: Path) -> BinaryIO:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file.open("wb")
+
+
+def _opened(file: Path) -> BinaryIO:
+    return file.open("rb")
+
+
+def _code(error: exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _message(error: exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", ""))

@@ -1,0 +1,153 @@
+"""``outbox``: what is listed and shown, and that a retry delivers without taking work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from aiodatapipeline import TaskStatus
+from aiodatapipeline._clock import SystemClock
+from aiodatapipeline.errors import DataPipelineError
+from aiodatapipeline.models import PipelineObject, TaskObject
+from aiodatapipeline.operations import SetTaskStatusRequest
+from aiodatapipeline.runner import OutboxError
+from aiodatapipeline.runner._outbox import FileOutbox, RowState
+from tests.cli.conftest import Served
+
+JOB = {"id": "Job", "type": "ShellCommandActivity", "command": "true"}
+
+
+def left_behind(state_dir: Path, *tasks: TaskObject) -> None:
+    """Leave what a runner leaves that crashed before it could tell the outcomes."""
+
+    async def leave() -> None:
+        outbox = FileOutbox(state_dir, SystemClock())
+        for task in tasks:
+            number = await outbox.assigned(task, "etl", "ShellCommandActivity")
+            await outbox.running(number)
+            await outbox.ended(
+                number,
+                SetTaskStatusRequest(task_id=task.task_id, task_status=TaskStatus.FINISHED),
+            )
+        number = await outbox.assigned(made_up("@Old_Attempt=1"), "etl", "ShellCommandActivity")
+        await outbox.ended(
+            number,
+            SetTaskStatusRequest(
+                task_id="x", task_status=TaskStatus.FAILED, error_id="Bad", error_message="[b]no"
+            ),
+        )
+        await outbox.over(number, RowState.FENCED, "another has it")
+        outbox.close()
+
+    asyncio.run(leave())
+
+
+def made_up(attempt_id: str) -> TaskObject:
+    attempt = PipelineObject.of(attempt_id, {"type": "ShellCommandActivity"})
+    return TaskObject(
+        task_id=f"task-{attempt_id}",
+        pipeline_id="df-1",
+        attempt_id=attempt_id,
+        objects={attempt_id: attempt},
+    )
+
+
+def test_what_the_service_does_not_have_is_listed(
+    cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    left_behind(tmp_path, made_up("@Job_2026-01-01T00:00:00_Attempt=1"))
+
+    waiting = cli("outbox", "list", "--state-dir", str(tmp_path)).output
+    everything = cli("outbox", "list", "--all", "--state-dir", str(tmp_path)).output
+
+    assert "@Job_2026-01-01T00:00:00_Attempt=1" in waiting
+    assert "outcome" in waiting
+    assert "@Old" not in waiting
+    assert "fenced" in everything
+    # It stands for the right to report on the task.
+    assert "task-" not in waiting + everything
+
+
+def test_an_empty_outbox_is_told_so(cli: Callable[..., Result], tmp_path: Path) -> None:
+    FileOutbox(tmp_path, SystemClock()).close()
+
+    assert cli("outbox", "list", "--state-dir", str(tmp_path)).output == "Nothing is waiting.\n"
+    everything = cli("outbox", "list", "--all", "--state-dir", str(tmp_path)).output
+    assert everything == "There is nothing in it.\n"
+
+
+def test_all_that_is_known_of_a_task_is_shown(cli: Callable[..., Result], tmp_path: Path) -> None:
+    left_behind(tmp_path, made_up("@Job_Attempt=1"))
+
+    job = cli("outbox", "show", "1", "--state-dir", str(tmp_path)).output
+    shown = cli("outbox", "show", "2", "--state-dir", str(tmp_path)).output
+
+    assert "the service does not know it yet" in job
+    assert "error_id" not in job
+
+    assert "fenced: it was another runner's" in shown
+    assert "error_message [b]no\n" in shown
+    assert "why           another has it\n" in shown
+
+
+def test_a_task_that_is_not_there_is_told(cli: Callable[..., Result], tmp_path: Path) -> None:
+    left_behind(tmp_path)
+
+    result = cli("outbox", "show", "9", "--state-dir", str(tmp_path))
+
+    assert result.exit_code == 2
+    assert "there is no task 9 in it" in result.output
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "1"], ["retry"]])
+def test_a_directory_without_an_outbox_is_told_and_gets_none(
+    cli: Callable[..., Result], tmp_path: Path, command: list[str]
+) -> None:
+    with pytest.raises(OutboxError, match="there is no outbox in"):
+        cli("outbox", *command, "--state-dir", str(tmp_path / "typo"))
+
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_retry_delivers_what_is_left_and_takes_no_work(
+    cli: Callable[..., Result], served: Served, tmp_path: Path
+) -> None:
+    first = served.put(JOB)
+    task = served.poll("etl")
+    second = served.put(JOB)
+    left_behind(tmp_path, task)
+
+    result = cli("outbox", "retry", "--state-dir", str(tmp_path), "--endpoint-url", served.url)
+
+    assert result.exit_code == 0, result.output
+    assert "Outcomes: 1 delivered, 0 still to be delivered" in result.output
+    assert served.states(first) == {"Job": "FINISHED"}
+    assert served.states(second) == {"Job": "WAITING_FOR_RUNNER"}
+
+
+def test_a_retry_that_reaches_nobody_keeps_what_is_left(
+    cli: Callable[..., Result], served: Served, tmp_path: Path
+) -> None:
+    left_behind(tmp_path, made_up("@Job_Attempt=1"))
+
+    result = cli(
+        "outbox", "retry", "--state-dir", str(tmp_path), "--timeout", "0",
+        "--endpoint-url", "http://127.0.0.1:9",
+    )  # fmt: skip
+
+    assert result.exit_code == 1
+    assert "0 delivered, 1 still to be delivered" in result.output
+    assert "@Job" in cli("outbox", "list", "--state-dir", str(tmp_path)).output
+
+
+def test_an_outbox_in_use_is_left_alone(cli: Callable[..., Result], tmp_path: Path) -> None:
+    outbox = FileOutbox(tmp_path, SystemClock())
+
+    with pytest.raises(DataPipelineError, match="another task runner has the state directory"):
+        cli("outbox", "retry", "--state-dir", str(tmp_path))
+
+    outbox.close()

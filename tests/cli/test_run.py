@@ -1,0 +1,217 @@
+"""``run``: whose tasks it takes, which runner works, and what it shows."""
+
+from __future__ import annotations
+
+import io
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import Result
+
+from aiodatapipeline.cli._run import draw, find_runner, told
+from aiodatapipeline.runner import (
+    Event,
+    EventKind,
+    Health,
+    RunningTask,
+    RunResult,
+    Status,
+    read_outbox,
+)
+from tests.cli import jobs
+from tests.cli.conftest import Served
+
+GOOD = {"id": "Good", "type": "ShellCommandActivity", "command": "echo good"}
+BAD = {"id": "Bad", "type": "ShellCommandActivity", "command": "echo bad >&2; exit 3"}
+
+
+def run(cli: Callable[..., Result], served: Served, *arguments: str, **environment: str) -> Result:
+    return cli("run", "--endpoint-url", served.url, "--until-idle", *arguments, **environment)
+
+
+def test_the_built_in_handlers_work_off_what_there_is(
+    cli: Callable[..., Result], served: Served, tmp_path: Path
+) -> None:
+    pipeline = served.put(GOOD, BAD)
+
+    result = run(
+        cli, served, "--worker-group", "etl", "--state-dir", str(tmp_path / "state"),
+        "--log-uri", str(tmp_path / "logs"),
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "Tasks: 1 finished, 1 failed.\n"
+    assert served.states(pipeline) == {"Good": "FINISHED", "Bad": "FAILED"}
+    assert [row.state for row in read_outbox(tmp_path / "state")] == ["delivered", "delivered"]
+    assert len(list((tmp_path / "logs").rglob("StdError"))) == 2
+    # Plain lines of log, where there is no terminal.
+    assert "INFO ended @Bad_" in result.stderr
+    assert "error_id=ShellCommandFailed" in result.stderr
+
+
+def test_on_a_terminal_the_last_outcomes_are_shown(
+    cli: Callable[..., Result], served: Served
+) -> None:
+    served.put(GOOD, BAD)
+
+    result = run(cli, served, "--worker-group", "etl", FORCE_COLOR="1")
+
+    assert result.exit_code == 0
+    assert "ShellCommandFailed" in result.stdout
+    assert "INFO" not in result.output
+    # Warnings are printed above.
+    assert "outcomes are kept in memory" in result.stdout
+    assert logging.getLogger("aiodatapipeline").handlers == []
+
+
+def test_a_runner_of_ones_own_works_where_the_command_line_says(
+    cli: Callable[..., Result], served: Served
+) -> None:
+    served.put(GOOD, group="mine")
+    jobs.done.clear()
+
+    result = run(
+        cli, served, "tests.cli.jobs:runner", "--worker-group", "mine", "--concurrency", "3",
+        FORCE_COLOR="1",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    assert jobs.done == ["echo good"]
+    assert jobs.runner.worker_groups == ("mine",)
+    # Its own on_event is called beside the view's.
+    assert EventKind.DELIVERED in jobs.events
+
+
+def test_a_function_can_make_the_runner() -> None:
+    assert find_runner("tests.cli.jobs:make").worker_groups == ("made",)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("jobs", "should be a module and a name in it"),
+        (":runner", "should be a module and a name in it"),
+        ("no_such_module:runner", "there is no module 'no_such_module'"),
+        ("tests.no_such_module:runner", "there is no module 'tests.no_such_module'"),
+        ("tests.cli.jobs:missing", "'tests.cli.jobs' has no 'missing'"),
+        ("tests.cli.jobs:runner.missing", "has no 'runner.missing'"),
+        ("tests.cli.jobs:nothing", "is a int and no TaskRunner"),
+    ],
+)
+def test_what_is_no_runner_is_told(name: str, why: str) -> None:
+    with pytest.raises(typer.BadParameter, match=why):
+        find_runner(name)
+
+
+def test_a_module_that_fails_to_import_another_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_jobs.py").write_text("import no_such_module\n")
+    monkeypatch.chdir(tmp_path)  # where it is looked for
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        find_runner("broken_jobs:runner")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "say where to take work from"),
+        (["--worker-group", ""], "none of them is empty"),
+        (["--worker-group", "a", "--worker-group", "b", "--concurrency", "1"], "2 worker groups"),
+        (["tests.cli.jobs:make", "--log-uri", "/logs"], "it is for the built-in handlers"),
+        (["--worker-group", "a", "--concurrency", "0"], "--concurrency"),
+    ],
+)
+def test_what_makes_no_runner_is_told(
+    cli: Callable[..., Result], arguments: list[str], why: str
+) -> None:
+    result = cli("run", *arguments)
+
+    assert result.exit_code == 2
+    assert why in result.output
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (RunResult(0, 0, 0, 0, 0, 0), "Tasks: none."),
+        (
+            RunResult(1, 1, 2, 3, 4, 5),
+            "Tasks: 1 finished, 2 failed, 3 not met, 4 not reported, 5 still to be delivered.",
+        ),
+    ],
+)
+def test_how_a_run_ended_is_told_in_a_line(result: RunResult, said: str) -> None:
+    assert told(result) == said
+
+
+def drawn(*running: RunningTask, outcomes: tuple[Event, ...] = (), problem: str = "") -> str:
+    console = Console(file=io.StringIO(), width=120)
+    problems = (problem,) if problem else ()
+    health = Health(Status.OK, problems, running=len(running), leaked=0, undelivered=2)
+    console.print(draw(("etl", "web"), health, running, list(outcomes)))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_an_idle_runner_is_a_line() -> None:
+    assert drawn().split() == ["etl,", "web", "ok", "0", "running", "2", "to", "be", "delivered"]
+
+
+def test_problems_are_shown() -> None:
+    assert "the credentials are not taken" in drawn(problem="the credentials are not taken")
+
+
+def test_a_task_that_tells_its_percentage_has_a_bar() -> None:
+    with_bar = drawn(RunningTask("Sql", "etl", "df-1", "@A", 61, {"percent_complete": 40, "n": 3}))
+    without = drawn(RunningTask("Sql", "etl", "df-1", "@A", 61, {"staged_in": 2}))
+
+    assert "0:01:01" in with_bar
+    assert "━" in with_bar
+    assert "40 %" in with_bar
+    assert "n=3" in with_bar
+    assert "staged_in=2" in without
+    assert "%" not in without
+
+
+def test_a_task_that_will_not_be_reported_is_told_so() -> None:
+    detail: dict[str, str | float] = {"status": "", "seconds": 5.0, "error_id": ""}
+    event = Event(EventKind.ENDED, 0.0, "etl", "df-1", "@A", detail)
+
+    assert "not reported" in drawn(outcomes=(event,))
+
+
+def test_a_signal_lets_it_end(served: Served, tmp_path: Path) -> None:
+    slow = {**GOOD, "command": f"echo > {tmp_path}/begun; while ! test -e {tmp_path}/go; do sleep 0.01; done"}  # fmt: skip  # noqa: E501
+    pipeline = served.put(slow)
+    code = (
+        "import typer; from aiodatapipeline.cli._run import run; app = typer.Typer();"
+        f"app.command()(run); app(['--endpoint-url', {served.url!r}, '--worker-group', 'etl'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        wait_for(tmp_path / "begun", process)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"stopping" in line:
+                break
+        (tmp_path / "go").touch()
+        process.stderr.read()
+        assert process.wait(20) == 0
+
+    assert served.states(pipeline) == {"Good": "FINISHED"}
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for a file that another process makes, as long as that runs."""
+    while not file.exists():
+        assert process.poll() is None
