@@ -15,7 +15,7 @@ from aiodatapipeline._seam import Transport
 from aiodatapipeline.local._admin import Admin
 from aiodatapipeline.local._faults import Faults
 from aiodatapipeline.local._front import Answering, Front
-from aiodatapipeline.local._http import HttpServer, Page, Patience
+from aiodatapipeline.local._http import HttpServer, Pages, Patience
 from aiodatapipeline.local._rates import PER_SECOND, Rates
 from aiodatapipeline.local._signature import Credential, Verifier
 from aiodatapipeline.local._switches import Switches
@@ -47,7 +47,7 @@ class LocalDataPipeline:
         rates: True to hold callers to the account's rates, or calls per second by operation.
         faults: What is to go wrong; more can be added to it at any time.
         admin: Whether faults and a virtual clock can be had over HTTP, below ``/admin``.
-        pages: What GET shows, by path.
+        pages: What GET shows, by path and query.
         patience: How long clients are waited for.
 
     Raises:
@@ -66,7 +66,7 @@ class LocalDataPipeline:
         rates: bool | Mapping[str, float] = False,
         faults: Faults | None = None,
         admin: bool = False,
-        pages: Mapping[str, Page] | None = None,
+        pages: Pages = lambda _: None,
         patience: Patience | None = None,
     ) -> None:
         self.switches = switches or Switches()
