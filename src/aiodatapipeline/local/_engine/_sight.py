@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from aiodatapipeline.local._engine._objects import attempt_id, waiting_on
+from aiodatapipeline.local._engine._objects import waiting_on
 from aiodatapipeline.local._engine._states import PipelineState, Status
 from aiodatapipeline.local._engine._world import Attempt, Instance, Pipeline, World
 from aiodatapipeline.local._times import written
@@ -266,7 +266,7 @@ class Sight:
             yield HeldTask(
                 worker_group=group,
                 pipeline_id=pipeline_id,
-                attempt_id=attempt_id(instance_id, number),
+                attempt_id=f"{instance_id}_Attempt={number}",
                 status=status,
                 hostname=host if given else None,
                 since=began if given else None,

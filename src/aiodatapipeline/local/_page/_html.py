@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
 
-_VOID = frozenset({"link", "meta"})
+_VOID = frozenset({"br", "link", "meta"})
 
 
 class Html(str):

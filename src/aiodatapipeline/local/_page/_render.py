@@ -70,7 +70,7 @@ def render_pipeline(seen: PipelineSight, drawing: Html, *, latest: bool) -> Html
         ),
         _section("Graph", _newer(seen), drawing),
         _section("Runs", _runs(seen, latest=latest)),
-        _section("Alarms", _alarms(seen.alarms)) if seen.alarms else None,
+        _section("Alarms", _alarms(seen.alarms, linked=False)) if seen.alarms else None,
         _section("Definition", _definition(seen)),
     )
 
@@ -188,7 +188,7 @@ def _span(begin: str | None, end: str | None) -> Child:
     if begin is None:
         return None
     if end is None:
-        return tag("span", "since ", _time(begin), class_="quiet")
+        return tag("span", "began ", _time(begin), class_="quiet")
     return tag("span", _time(begin), f", {_duration(begin, end)}", class_="quiet")
 
 
@@ -288,21 +288,19 @@ def _task(task: HeldTask) -> Child:
     return _link(task.pipeline_id, task.attempt_id), told
 
 
-def _alarms(alarms: Sequence[AlarmLine]) -> Child:
+def _alarms(alarms: Sequence[AlarmLine], *, linked: bool = True) -> Child:
     if not alarms:
         return _nothing("No alarm was sent.")
-    return _table(
-        ("Time", "Pipeline", "About", "Message"),
-        (
-            (
-                _time(each.time),
-                _link(each.pipeline_id, each.pipeline_name),
-                tag("div", tag("code", each.about), tag("br"), "by ", each.action),
-                tag("div", tag("strong", each.subject), tag("p", each.message, class_="text")),
-            )
-            for each in alarms
-        ),
-    )
+    titles = ("Time", *(["Pipeline"] if linked else []), "About", "Message")
+    return _table(titles, ([*_alarm_cells(each, linked=linked)] for each in alarms))
+
+
+def _alarm_cells(alarm: AlarmLine, *, linked: bool) -> Iterator[Child]:
+    yield _time(alarm.time)
+    if linked:
+        yield _link(alarm.pipeline_id, alarm.pipeline_name)
+    yield tag("div", tag("code", alarm.about), tag("br"), "by ", alarm.action)
+    yield tag("div", tag("strong", alarm.subject), tag("p", alarm.message, class_="text"))
 
 
 # -- one pipeline -------------------------------------------------------------------------------
@@ -334,7 +332,7 @@ def _runs(seen: PipelineSight, *, latest: bool) -> Child:
     older = seen.older and tag("a", "Older runs", href=path_of(seen.line.id, seen.older))
     return (
         None if latest else _newest(seen),
-        [_run(each, first=each is seen.runs[0]) for each in seen.runs],
+        [_run(each, is_open=each is seen.runs[0] or _has_failed(each)) for each in seen.runs],
         tag("p", older) if older else None,
     )
 
@@ -343,7 +341,11 @@ def _newest(seen: PipelineSight) -> Html:
     return tag("p", tag("a", "Latest runs", href=path_of(seen.line.id)))
 
 
-def _run(run: Run, *, first: bool) -> Html:
+def _has_failed(run: Run) -> bool:
+    return any(stage_of(status) is Stage.FAILED for status in run.statuses)
+
+
+def _run(run: Run, *, is_open: bool) -> Html:
     rest = sum(run.statuses.values()) - len(run.instances)
     until = [" to ", _time(run.end)] if run.end != run.start else None
     return tag(
@@ -352,7 +354,7 @@ def _run(run: Run, *, first: bool) -> Html:
         tag("ul", [_instance(each) for each in run.instances], class_="instances"),
         _nothing(f"And {rest} more.") if rest > 0 else None,
         class_="run",
-        open=first,
+        open=is_open,
         data_key=run.start,
     )
 
