@@ -72,7 +72,7 @@ class Definitions:
         if pipeline.state == PipelineState.FINISHED:
             self._refuse_unless_longer(pipeline, _definition(request))
         version = self._next_version(pipeline)
-        self._keep(pipeline, version, body, errored=answer.errored)
+        self._keep(pipeline, version, body)
         if pipeline.latest is not None and pipeline.latest != pipeline.active:
             self._drop(pipeline, pipeline.latest)
         world.change(pipeline, latest=version)
@@ -102,6 +102,8 @@ class Definitions:
             raise invalid_request("the pipeline has no definition: put one before it is activated")
         body = dict(world.body(pipeline.seq, pipeline.latest))
         stored = Definition.from_response(GetPipelineDefinitionResponse.from_wire(body))
+        if not stored.objects:
+            raise invalid_request("the definition has no objects: put one that has some")
         definition = stored
         text = json.dumps(body)
         if values:
@@ -112,17 +114,12 @@ class Definitions:
                 body | {"parameterValues": [each.to_wire() for each in definition.values]}
             )
         report, _ = self._check(definition, text, activating=True)
-        row = world.store.one(
-            "SELECT errored FROM definition WHERE pipeline = ? AND version = ?",
-            pipeline.seq,
-            pipeline.latest,
-        )
-        if report.errors or (row and row[0] and not values):
-            found = (
-                "; ".join(str(each) for each in report.errors[:5])
-                or "see ValidatePipelineDefinition"
+        wrong = [str(each) for each in report.errors]
+        wrong += [f"{each}: {what}" for each, what in self._forbidden(pipeline, definition)]
+        if wrong:
+            raise invalid_request(
+                f"the definition has errors and cannot be activated: {'; '.join(wrong[:5])}"
             )
-            raise invalid_request(f"the definition has errors and cannot be activated: {found}")
         if world.switches.block_backfill:
             late = [each for each in report.warnings if each.id is FindingId.BACKFILL]
             if late:
@@ -135,7 +132,7 @@ class Definitions:
         if not values:
             return pipeline.latest
         version = self._next_version(pipeline)
-        self._keep(pipeline, version, text, errored=False)
+        self._keep(pipeline, version, text)
         return version
 
     def prune(self, pipeline: Pipeline) -> None:
@@ -177,10 +174,8 @@ class Definitions:
         )
         return int(row[0] or 0) + 1 if row else 1
 
-    def _keep(self, pipeline: Pipeline, version: int, body: str, *, errored: bool) -> None:
-        self._world.store.do(
-            "INSERT INTO definition VALUES (?, ?, ?, ?)", pipeline.seq, version, body, int(errored)
-        )
+    def _keep(self, pipeline: Pipeline, version: int, body: str) -> None:
+        self._world.store.do("INSERT INTO definition VALUES (?, ?, ?)", pipeline.seq, version, body)
 
     def _drop(self, pipeline: Pipeline, version: int) -> None:
         self._world.store.do(

@@ -80,7 +80,7 @@ class Lifecycle:
             request.name,
             request.unique_id,
             request.description,
-            json.dumps([each.to_wire() for each in request.tags]),
+            _written({each.key: each.value for each in request.tags}),
             PipelineState.PENDING,
             world.now_written,
         )
@@ -118,6 +118,12 @@ class Lifecycle:
             raise pipeline_not_found(pipeline_id)
         if pipeline.state not in _GONE:
             self._world.change(pipeline, state=PipelineState.DELETING)
+            # Nobody is given work of it from now on, however long the rest takes.
+            self._world.store.do(
+                "UPDATE attempt SET worker_group = NULL WHERE pipeline = ?"
+                " AND status = 'WAITING_FOR_RUNNER' AND task IS NULL",
+                pipeline.seq,
+            )
             self._world.remind("purge", pipeline.seq, self._world.now)
 
     def on_purge(self, seq: int) -> None:
@@ -175,8 +181,7 @@ class Lifecycle:
         )
 
     def _keep_tags(self, pipeline: Pipeline, tags: Mapping[str, str]) -> None:
-        written_tags = [{"key": key, "value": value} for key, value in tags.items()]
-        self._world.change(pipeline, tags=json.dumps(written_tags))
+        self._world.change(pipeline, tags=_written(tags))
 
     # -- running --------------------------------------------------------------------------------
 
@@ -397,3 +402,7 @@ class Lifecycle:
 
 def _tags(pipeline: Pipeline) -> dict[str, str]:
     return {each["key"]: each["value"] for each in json.loads(pipeline.tags)}
+
+
+def _written(tags: Mapping[str, str]) -> str:
+    return json.dumps([{"key": key, "value": value} for key, value in tags.items()])
