@@ -438,14 +438,14 @@ class Service:
 
     def _get_definition(self, request: GetPipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.get(pipeline, request.version).to_wire())
+        return self._definitions.get(pipeline, request.version).encode()
 
     def _list(self, request: ListPipelinesRequest) -> bytes:
         return _json(self._views.list_pipelines(request.marker))
 
     def _put_definition(self, request: PutPipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.put(pipeline, request).to_wire())
+        return self._definitions.put(pipeline, request)
 
     def _query(self, request: QueryObjectsRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
@@ -471,7 +471,7 @@ class Service:
 
     def _validate(self, request: ValidatePipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.validate(pipeline, request)[0].to_wire())
+        return self._definitions.validate(pipeline, request)
 
 
 # Operations that change nothing.
