@@ -26,6 +26,8 @@ _VERSIONS = 20
 MASK = "***"
 _GONE = "('DELETING', 'DELETED')"
 _ENCRYPTED = "*"
+# A text that comes behind any time.
+_LATEST = "~"
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -373,13 +375,12 @@ class Sight:
     def _runs(
         self, pipeline: Pipeline, before: str | None, hide: _Hiding
     ) -> tuple[tuple[Run, ...], str | None]:
-        # A text that is above any time.
         rows = self._world.store.all(
             "SELECT scheduled_start, max(scheduled_end) FROM instance WHERE pipeline = ?"
             " AND scheduled_start < ? GROUP BY scheduled_start ORDER BY scheduled_start DESC"
             " LIMIT ?",
             pipeline.seq,
-            "~" if before is None else before,
+            _LATEST if before is None else before,
             RUNS + 1,
         )
         runs = tuple(self._run(pipeline, start, end, hide) for start, end in rows[:RUNS])
