@@ -98,11 +98,15 @@ class Front:
                 answer = await self._spoil(fault, operation, body, alive)
         return self._dated(answer, skew)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Let go of what waits here; whoever asks from now on finds the connection broken."""
         self._closing = True
         for waiting in self._waiting:
             waiting.set()
+
+    async def aclose(self) -> None:
+        """Close, and take polls away whose connections are gone."""
+        self.close()
         for task in self._unnoticed:
             task.cancel()
         if self._unnoticed:

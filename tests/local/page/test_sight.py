@@ -206,15 +206,16 @@ async def test_no_secret_is_seen_wherever_it_comes_up(place: Place) -> None:
     pipe = await place.create()
     objects = on_demand(
         shell("A", command="login #{*myPassword}", onFail=ref("Told")),
-        data("Db", **{"*token": "t0ken-of-db"}),
+        data("Db", **{"*token": "t0ken-of-db", "*other": ref("A")}),
         alarm("Told", message="with #{*myPassword} and #{*myDefault}"),
         maximumRetries="0",
     )
     parameters = [
         {"id": "*myPassword", "type": "String"},
         {"id": "*myDefault", "type": "String", "default": "hunter2-by-default"},
+        {"id": "myPlain", "type": "String", "default": "plain"},
     ]
-    answer = await pipe.put(objects, parameters, {"*myPassword": "hunter2"})
+    answer = await pipe.put(objects, parameters, {"*myPassword": "hunter2", "myPlain": "word"})
     assert not answer.errored, answer.validation_errors
     await place.client.create_pipeline("other", "u", description="hunter2 is no secret of mine")
     await pipe.activate()
@@ -240,7 +241,7 @@ async def test_no_secret_is_seen_wherever_it_comes_up(place: Place) -> None:
     assert attempt.error_message == "no login with ***"
     assert attempt.progress == (("*key", "***"), ("said", "***!"))
     assert seen.alarms[0].message == "with *** and ***"
-    assert dict(seen.parameters) == {"*myPassword": "***"}
+    assert dict(seen.parameters) == {"*myPassword": "***", "myPlain": "word"}
     assert shown.count("hunter2") == 1  # the other pipeline's
     assert "t0ken" not in shown
     assert "k3y" not in shown

@@ -168,9 +168,7 @@ def _time(time: str | None) -> Child:
     return tag("time", time.replace("T", " "), datetime=f"{time}Z") if time else None
 
 
-def _duration(begin: str | None, end: str | None) -> str:
-    if begin is None or end is None:
-        return ""
+def _duration(begin: str, end: str) -> str:
     seconds = int((read(end) - read(begin)).total_seconds())
     for unit, name, smaller, small in (
         (_DAY, "d", _HOUR, "h"),
