@@ -191,7 +191,7 @@ async def test_a_run_shows_its_instances_their_attempts_and_their_errors(place: 
     assert "Broken no way Stack trace line 1" in text
     assert f"B activity CASCADE_FAILED failed with {at('A', DAY)}" in text
     # What failed is open, what went well is not.
-    assert '<details class="run" open data-key="2026-01-02T00:00:00">' in page
+    assert '<details class="run" open data-open data-key="2026-01-02T00:00:00">' in page
     assert '<details class="run" data-key="2026-01-01T00:00:00">' in page
 
 

@@ -1,7 +1,8 @@
 """What is seen -> the HTML that shows it. Pure.
 
 A status is a word in a chip, whose colour says it again. ``data-key`` tells the script which
-element of the page that stands is which of the one that comes.
+element of the page that stands is which of the one that comes, and ``data-open`` what to open
+in it.
 """
 
 from __future__ import annotations
@@ -353,6 +354,7 @@ def _run(run: Run, *, is_open: bool) -> Html:
         _nothing(f"And {rest} more.") if rest > 0 else None,
         class_="run",
         open=is_open,
+        data_open=is_open,
         data_key=run.start,
     )
 
@@ -391,6 +393,7 @@ def _attempts(instance: InstanceLine, *, is_open: bool) -> Html:
         tag("ol", [_attempt(each) for each in instance.attempts], class_="attempts"),
         _nothing(f"And {rest} before.") if rest > 0 else None,
         open=is_open,
+        data_open=is_open,
     )
 
 

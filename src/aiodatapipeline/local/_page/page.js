@@ -29,8 +29,9 @@ function change(old, fresh) {
 }
 
 function changeAttributes(old, fresh) {
+  // What is open is up to the reader, but for what has just become worth seeing.
+  if (fresh.hasAttribute("data-open") && !old.hasAttribute("data-open")) old.open = true;
   for (const { name } of [...old.attributes]) {
-    // What is open is up to the reader.
     if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
