@@ -25,7 +25,11 @@ COMMAND = [sys.executable, "-m", "aiodatapipeline.cli"]
 LOCAL = [*COMMAND, "local", "--port", "0"]
 # Seconds, so that a test which waits for what does not come fails and does not hang.
 PATIENCE = 30
-SIGN: dict[str, Any] = {"region_name": "us-east-1", "aws_access_key_id": "AKID", "aws_secret_access_key": "s3cret"}
+SIGN: dict[str, Any] = {
+    "region_name": "us-east-1",
+    "aws_access_key_id": "AKID",
+    "aws_secret_access_key": "s3cret",
+}
 
 
 class Process:
@@ -269,9 +273,8 @@ def post(process: Process, path: str, members: object = None) -> dict[str, Any]:
     data = b"" if members is None else json.dumps(members).encode()
     request = Request(f"{process.url}{path}", data=data, method="POST")
     with urlopen(request, timeout=PATIENCE) as answer:
-        members = json.load(answer)
-    assert isinstance(members, dict)
-    return members
+        answered: dict[str, Any] = json.load(answer)
+    return answered
 
 
 def get(process: Process, path: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it
 
 
 @app.callback()
-def _every_command(  # pyright: ignore[reportUnusedFunction]  # typer uses it
+def _every_command(
     *,
     version: Annotated[  # its callback answers
         bool,

@@ -129,9 +129,12 @@ class Front:
             return await self.service.answer(operation, body, alive)
         # Nobody tells it when the poller goes.
         task = asyncio.ensure_future(self.service.answer(operation, body, _always))
-        self._unnoticed.add(task)
-        task.add_done_callback(self._unnoticed.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._unnoticed.add(task)
+            task.add_done_callback(self._unnoticed.discard)
+            raise
 
     async def _spoil(
         self, fault: Fault, operation: str, body: bytes, alive: Alive
