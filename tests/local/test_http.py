@@ -595,14 +595,47 @@ async def test_a_page_is_shown_where_there_is_one() -> None:
     async def page() -> Reply:
         return Reply(200, b"<p>hello", {"content-type": "text/html"})
 
-    async with opened(pages={"/": page}) as (port, _, _front):
+    async with opened(pages={"/": page, "/more?from=1": page}.get) as (port, _, _front):
         shown = await ask(port, b"", method="GET")
         head = await ask(port, b"", method="HEAD")
         other = await ask(port, b"", method="PUT")
+        more = await ask(port, b"", path="/more?from=1", method="GET")
+        nothing = await ask(port, b"", path="/less", method="GET")
 
     assert (shown.status, shown.body) == (200, b"<p>hello")
     assert (head.status, head.headers["content-length"]) == (200, "8")
     assert other.headers["allow"] == "GET, HEAD, POST"
+    assert (more.status, nothing.status) == (200, 404)
+
+
+async def test_a_page_of_a_service_with_credentials_is_shown_to_nobody_who_does_not_sign() -> None:
+    async def page() -> Reply:
+        return Reply(200, b"<p>hello", {"content-type": "text/html"})
+
+    verifier = Verifier({KEY: SECRET})
+    async with opened(pages={"/": page}.get, verifier=verifier) as (port, _, _front):
+        answer = await ask(port, b"", method="GET")
+
+    assert answer.status == 403
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert b"started without credentials" in answer.body
+
+
+async def test_a_page_is_not_shown_to_another_site_nor_under_another_name() -> None:
+    async def page() -> Reply:
+        return Reply(200, b"<p>hello", {"content-type": "text/html"})
+
+    async with opened(pages={"/": page}.get) as (port, _, _front):
+        answers = [
+            await ask(port, b"", method="GET", headers=headers)
+            for headers in (
+                {"Host": f"evil.example:{port}"},
+                {"Origin": "http://evil.example"},
+                {"Sec-Fetch-Site": "cross-site"},
+            )
+        ]
+
+    assert [(answer.status, b"hello" in answer.body) for answer in answers] == [(403, False)] * 3
 
 
 async def test_a_large_body_to_another_path_is_refused(here: Here) -> None:

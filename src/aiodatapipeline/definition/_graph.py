@@ -64,6 +64,11 @@ class Stage(StrEnum):
     OTHER = "other"
 
 
+def stage_of(status: str) -> Stage:
+    """Say how far what has a status has come."""
+    return _STAGES.get(status.upper(), Stage.OTHER)
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A box."""
@@ -80,7 +85,7 @@ class Node:
     @property
     def stage(self) -> Stage | None:
         """How far it has come; None if nobody said."""
-        return _STAGES.get(self.status.upper(), Stage.OTHER) if self.status else None
+        return stage_of(self.status) if self.status else None
 
     def lines(self) -> tuple[str, ...]:
         """Give what stands in the box, line by line."""

@@ -7,7 +7,7 @@ a switch here, with named positions.
 from aiodatapipeline._clock import Clock, SystemClock, VirtualClock
 from aiodatapipeline.local._engine._world import Alarm, Hooks
 from aiodatapipeline.local._faults import Fault, FaultKind, Faults, Injected
-from aiodatapipeline.local._http import Page, Patience
+from aiodatapipeline.local._http import Patience
 from aiodatapipeline.local._pipeline import LocalDataPipeline
 from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._signature import Credential
@@ -34,7 +34,6 @@ __all__ = [
     "Injected",
     "Late",
     "LocalDataPipeline",
-    "Page",
     "Patience",
     "StoreError",
     "Switches",

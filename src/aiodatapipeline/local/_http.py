@@ -31,6 +31,8 @@ from aiodatapipeline.operations import OPERATIONS
 _log = logging.getLogger(__name__)
 
 Page = Callable[[], Awaitable[Reply]]
+Pages = Callable[[str], Page | None]
+"""What GET shows, by path and query; None where there is nothing."""
 
 # The first is the service's own. A page of the guide has the second, which no SDK sends.
 # Source: "Making an HTTP request" in the developer guide.
@@ -38,6 +40,7 @@ _PREFIXES = ("DataPipeline.", "DataPipeline_20121129.")
 _TARGETS = {f"{prefix}{name}": name for prefix in _PREFIXES for name in OPERATIONS}
 _JSON_TYPES = frozenset({"application/x-amz-json-1.1", "application/x-amz-json-1.0"})
 _RESET = "/moto-api/reset"
+_LOOKING = ("GET", "HEAD")
 
 _MEBIBYTE = 2**20
 # Bytes that operations without an entry below may send. The largest that they send in earnest
@@ -89,7 +92,7 @@ class HttpServer:
         port: 0 for any that is free.
         verifier: Looks at signatures; None to take every request.
         admin: Answers below ``/admin``; None for nothing there.
-        pages: What GET shows, by path.
+        pages: What GET shows, to signed requests only if there is a ``verifier``.
         patience: How long clients are waited for.
 
     Raises:
@@ -104,7 +107,7 @@ class HttpServer:
         port: int = 0,
         verifier: Verifier | None = None,
         admin: Admin | None = None,
-        pages: Mapping[str, Page] | None = None,
+        pages: Pages = lambda _: None,
         patience: Patience | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
@@ -116,7 +119,7 @@ class HttpServer:
                 "127.0.0.1"
             )
         self._clock, self._host, self._port = clock, host, port
-        self._verifier, self._admin, self._pages = verifier, admin, pages or {}
+        self._verifier, self._admin, self._pages = verifier, admin, pages
         self._patience = patience or Patience()
         self._connections: _Connections | None = None
         self._listener: asyncio.Server | None = None
@@ -184,7 +187,7 @@ class _Requests:
         *,
         verifier: Verifier | None,
         admin: Admin | None,
-        pages: Mapping[str, Page],
+        pages: Pages,
         patience: Patience,
     ) -> None:
         self._front, self._clock = front, clock
@@ -232,19 +235,18 @@ class _Requests:
         )
 
     async def _elsewhere(self, request: web.BaseRequest) -> Reply:
-        answer = self._find(request.method, request.raw_path)
+        page = self._pages(request.raw_path) if request.method in _LOOKING else None
+        answer = self._find(request.method, request.raw_path) if page is None else _shown(page)
         if answer is None:
             raise _RefusedError(self._nothing_there(request.raw_path))
         body = await self._read(request, _USUAL_BODY)
         if self._verifier is not None:
             refused = _check(self._verifier, request, body, self._clock.time())
             if refused is not None:
-                raise _RefusedError(refused)
+                raise _RefusedError(refused if page is None else _NOT_SHOWN)
         return await answer(body)
 
     def _find(self, method: str, path: str) -> Callable[[bytes], Awaitable[Reply]] | None:
-        if (page := self._pages.get(path)) is not None and method in {"GET", "HEAD"}:
-            return lambda _: page()
         if path == _RESET and method == "POST":
             return self._reset
         return self._admin.find(method, path) if self._admin is not None else None
@@ -254,7 +256,7 @@ class _Requests:
         return Reply(200, b'{"status": "ok"}', {"content-type": "application/json"})
 
     def _nothing_there(self, path: str) -> Reply:
-        methods = ["GET", "HEAD"] if path in self._pages else []
+        methods = [*_LOOKING] if self._pages(path) is not None else []
         methods += ["POST"] if path in {"/", _RESET} else []
         methods += self._admin.methods(path) if self._admin is not None else []
         if not methods:
@@ -323,6 +325,10 @@ class _Requests:
             line = f"Date: {http_date(now)}\r\n"
             self._dated = (now, line)
         return line
+
+
+def _shown(page: Page) -> Callable[[bytes], Awaitable[Reply]]:
+    return lambda _: page()
 
 
 async def _read_all(content: StreamReader, limit: int) -> bytes:
@@ -477,6 +483,13 @@ class _Connections(web.Server):
 _NO_TARGET = "The header X-Amz-Target has to name an operation, as DataPipeline.ListPipelines does"
 _NO_JSON = "The header Content-Type has to be application/x-amz-json-1.1"
 _NOTHING_THERE = "Nothing is there: operations are sent as POST to the path /"
+# A browser cannot sign, and a password would go over the wire as it is.
+_NOT_SHOWN = Reply(
+    403,
+    b"This service has credentials: every request has to be signed, which a browser does not do."
+    b" Its page is shown where it is started without credentials, for this machine alone.\n",
+    {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"},
+)
 _ENCODED = "The body may have no Content-Encoding: send it as it is"
 _EXPECTS = "The header Expect can be 100-continue only"
 _BAD_CHUNKS = "The body ends too early, or is not in good chunks"

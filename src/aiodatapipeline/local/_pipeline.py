@@ -20,6 +20,7 @@ from aiodatapipeline.local._engine._world import Alarm, Hooks
 from aiodatapipeline.local._faults import Faults
 from aiodatapipeline.local._front import Front
 from aiodatapipeline.local._http import HttpServer, Page, Patience
+from aiodatapipeline.local._page import Site
 from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._rates import PER_SECOND, Rates
 from aiodatapipeline.local._service import Service
@@ -37,6 +38,7 @@ class _Open:
 
     service: Service
     transport: LocalTransport
+    site: Site
 
 
 class LocalDataPipeline:
@@ -57,7 +59,8 @@ class LocalDataPipeline:
         rates: True to hold callers to the account's rates, or calls per second by operation.
         faults: What is to go wrong; more can be added to it at any time.
         admin: Whether faults and a virtual clock can be had over HTTP, below ``/admin``.
-        pages: What GET shows, by path.
+        page: Whether a browser gets a page that shows what goes on. With ``credentials`` it gets
+            none, for it cannot sign.
         patience: How long clients are waited for.
 
     Raises:
@@ -80,7 +83,7 @@ class LocalDataPipeline:
         rates: bool | Mapping[str, float] = False,
         faults: Faults | None = None,
         admin: bool = False,
-        pages: Mapping[str, Page] | None = None,
+        page: bool = True,
         patience: Patience | None = None,
     ) -> None:
         self.switches = switches or Switches()
@@ -110,7 +113,7 @@ class LocalDataPipeline:
                 port=port,
                 verifier=Verifier(self._credentials) if self._credentials else None,
                 admin=Admin(self.faults, self.clock, self.switches) if admin else None,
-                pages=pages,
+                pages=self._find_page if page else lambda _: None,
                 patience=patience,
             )
         self._stack = AsyncExitStack()
@@ -139,7 +142,7 @@ class LocalDataPipeline:
                 stack.callback(self._http.stop_listening)
                 await self._http.open(front)
             transport = LocalTransport(front, asyncio.get_running_loop())
-            self._open = _Open(service, transport)
+            self._open = _Open(service, transport, Site(service))
             self._stack = stack.pop_all()
 
     async def aclose(self) -> None:
@@ -222,6 +225,9 @@ class LocalDataPipeline:
             RuntimeError: It is not open.
         """
         await self._opened().service.reset()
+
+    def _find_page(self, target: str) -> Page | None:
+        return None if self._open is None else self._open.site.find(target)
 
     def _opened(self) -> _Open:
         if self._open is None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import cast
+from typing import TypeVar, cast
 
 import pydantic
 
@@ -24,6 +24,7 @@ from aiodatapipeline.errors import ServiceError
 from aiodatapipeline.local._engine._definitions import Definitions
 from aiodatapipeline.local._engine._lifecycle import Lifecycle
 from aiodatapipeline.local._engine._runs import SCHEDULE, Runs
+from aiodatapipeline.local._engine._sight import Sight
 from aiodatapipeline.local._engine._tasks import Tasks
 from aiodatapipeline.local._engine._views import Views
 from aiodatapipeline.local._engine._work import Work
@@ -67,6 +68,7 @@ _AFTER_FAILURE = 60.0
 _TIMERS_AT_ONCE = 200
 
 _Members = Mapping[str, object]
+SeenT = TypeVar("SeenT")
 
 
 @dataclass(eq=False, slots=True)
@@ -124,6 +126,7 @@ class Service:
         self._definitions = Definitions(self._world)
         self._lifecycle = Lifecycle(self._world, self._work, self._runs, self._definitions)
         self._views = Views(self._world)
+        self._sight = Sight(self._world)
         self._polls: dict[str, deque[_Poll]] = {}
         self._deadlines: list[_Deadline] = []
         self._numbers = count()
@@ -352,6 +355,27 @@ class Service:
     def worker_groups(self) -> Mapping[str, int]:
         """The worker groups that are polled for, with the number of open polls of each."""
         return {group: len(polls) for group, polls in self._polls.items() if polls}
+
+    @property
+    def pollers(self) -> Mapping[str, tuple[str | None, ...]]:
+        """Whose polls are open, by worker group: the hostname of each, if it said one."""
+        return {
+            group: tuple(each.hostname for each in polls)
+            for group, polls in self._polls.items()
+            if polls
+        }
+
+    async def see(self, look: Callable[[Sight], SeenT]) -> SeenT:
+        """Look at the state as people do. What is seen is on disk.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        with self._clock.working():
+            self._world.now = self._clock.time()
+            seen = look(self._sight)
+            await self._store.durable()
+        return seen
 
     def alarms(self) -> list[Alarm]:
         """Give the actions that were carried out, the first one first."""

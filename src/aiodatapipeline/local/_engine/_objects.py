@@ -114,7 +114,7 @@ def instance_object(world: World, instance: Instance, *, evaluate: bool = False)
         system["cancellationReason"] = instance.reason
     made = [*fields, *_fields(system)]
     if instance.status == Status.WAITING_ON_DEPENDENCIES:
-        made += [Field.of("@waitingOn", Ref(each)) for each in _waiting_on(world, instance)]
+        made += [Field.of("@waitingOn", Ref(each)) for each in waiting_on(world, instance)]
     return PipelineObject(id=instance.id, name=instance.id, fields=tuple(made))
 
 
@@ -305,7 +305,8 @@ def _run_fields(world: World, instance: Instance) -> dict[str, Value]:
     return fields
 
 
-def _waiting_on(world: World, instance: Instance) -> Iterator[str]:
+def waiting_on(world: World, instance: Instance) -> Iterator[str]:
+    """Give the ids of instances that an instance waits for, some if they are many."""
     rows = world.store.all(
         "SELECT i.id FROM dependency d JOIN instance i ON i.seq = d.target WHERE d.waiter = ?"
         " AND d.kind <> 'resource' AND i.status <> 'FINISHED' ORDER BY i.scheduled_start LIMIT 50",
