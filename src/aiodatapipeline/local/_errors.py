@@ -53,6 +53,15 @@ def refusal(code: str, message: str, status: int = 400) -> Reply:
     return finish(status, json.dumps(members).encode())
 
 
+def html_page(status: int, title: str) -> Reply:
+    """Answer as a proxy or a load balancer does in the service's place."""
+    page = (
+        f"<html><head><title>{title}</title></head><body><h1>{title}</h1>"
+        "<p>The local service was told to say this.</p></body></html>"
+    )
+    return Reply(status, page.encode(), {"content-type": "text/html"})
+
+
 def new_id() -> str:
     """Make a random UUID, in a third of the time that ``uuid4`` takes."""
     digits = os.urandom(16).hex()
