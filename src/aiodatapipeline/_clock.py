@@ -12,10 +12,12 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
+from weakref import WeakSet
 
 
 class Appointment(Protocol):
@@ -101,6 +103,8 @@ class _Call:
             self.callback()
 
 
+# Seconds of real time after which a loop that does not answer is looked at: it may have ended.
+_GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
@@ -124,6 +128,8 @@ class VirtualClock:
         self._calls: list[_Call] = []
         self._lock = threading.Lock()  # a runner keeps its leases in a thread of their own
         self._working = 0
+        # Loops that have asked for calls. One may have none to come, and be about to ask.
+        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
     def time(self) -> float:
         """Give the seconds since the epoch."""
@@ -132,6 +138,8 @@ class VirtualClock:
     def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
         """Have a function called once it is ``when``. See ``Clock.call_at``."""
         call = _Call(when, next(self._numbers), asyncio.get_running_loop(), callback)
+        with self._lock:
+            self._loops.add(call.loop)
         if when <= self._now:
             call.loop.call_soon(call.make)
         else:
@@ -181,25 +189,34 @@ class VirtualClock:
     async def _settle(self) -> None:
         """Give everybody turns until nobody says to be at work."""
         here = asyncio.get_running_loop()
-        with self._lock:
-            others = {call.loop for call in self._calls if call.loop is not here}
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        for loop in others:
-            await _turns(loop)
-        while self._working:
-            # Somebody waits for a socket or a thread, which take real time.
-            await asyncio.sleep(0.0005)
+        while True:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
+            with self._lock:
+                others = {loop for loop in self._loops if loop is not here}
+            for loop in others:
+                await _turns(loop)
+            if not self._working:
+                return
+            while self._working:  # noqa: ASYNC110  # it is a number that other threads change
+                # Somebody waits for a socket or a thread, which take real time.
+                await asyncio.sleep(0.0005)
 
 
 async def _turns(loop: asyncio.AbstractEventLoop) -> None:
-    """Wait until an event loop of another thread has gone round some times."""
+    """Wait until an event loop of another thread has gone round some times, or has ended."""
+    gone_round: Future[None] = Future()
 
-    async def go_round() -> None:
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+    def turn(left: int) -> None:
+        if left:
+            loop.call_soon(turn, left - 1)
+        else:
+            gone_round.set_result(None)
 
-    if loop.is_running():
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(go_round(), loop))
+    try:
+        loop.call_soon_threadsafe(turn, _TURNS)
+    except RuntimeError:
+        return  # it is closed
+    known = asyncio.wrap_future(gone_round)
+    while loop.is_running() and not known.done():
+        await asyncio.wait([known], timeout=_GLANCE)

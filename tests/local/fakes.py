@@ -40,6 +40,7 @@ class FakeService:
     async def answer(self, operation: str, body: bytes, alive: Callable[[], bool]) -> Reply:
         self.asked.append((operation, body))
         self.alive = alive
+        self._changed.set()
         if self.failure is not None:
             raise self.failure
         if operation == "PollForTask":
@@ -52,10 +53,17 @@ class FakeService:
     def release(self) -> None:
         self._released.set()
 
+    async def until_asked(self, times: int) -> None:
+        """Wait until so many requests have come."""
+        await self._until(lambda: len(self.asked) >= times)
+
     async def until_polls(self, number: int) -> None:
         """Wait until so many polls are open."""
+        await self._until(lambda: self.polls == number)
+
+    async def _until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while self.polls != number:
+            while not true():
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -92,8 +100,7 @@ class Answer:
 
     @property
     def members(self) -> dict[str, Any]:
-        members = json.loads(self.body)
-        assert isinstance(members, dict)
+        members: dict[str, Any] = json.loads(self.body)
         return members
 
     @property

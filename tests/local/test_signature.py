@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiodatapipeline.local._errors import JSON_TYPE
 from aiodatapipeline.local._signature import TOLERANCE, Credential, Verifier
 
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", "a-token"
@@ -34,19 +35,20 @@ def signed(
     service: str = "datapipeline",
     method: str = "POST",
     path: str = "/",
+    url: str = "http://127.0.0.1:4180",
+    target: str = "PollForTask",
 ) -> dict[str, str]:
     """Sign a request as botocore does; give its headers, their names in lower case."""
-    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "DataPipeline.X"}
-    request = AWSRequest(method, f"http://127.0.0.1:4180{path}", headers, body)
+    headers = {"Content-Type": JSON_TYPE, "X-Amz-Target": f"DataPipeline.{target}"}
+    request = AWSRequest(method, f"{url}{path}", headers, body)
     SigV4Auth(Credentials(key, secret, token), service, region).add_auth(request)
-    return {"host": "127.0.0.1:4180"} | {
+    return {"host": url.removeprefix("http://")} | {
         name.lower(): str(text) for name, text in request.headers.items()
     }
 
 
 def time_of(headers: dict[str, str]) -> float:
-    date = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
-    return date.replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(headers["x-amz-date"]).timestamp()
 
 
 def verdict(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -278,11 +279,12 @@ class _Requests:
         try:
             if content.is_eof():
                 return _within(limit, content.read_nowait())
-            async with asyncio.timeout(self._patience.body):
-                if length is not None and length <= _USUAL_BODY:
-                    return await _read_all(content, limit)
-                async with self._large:
-                    return await _read_all(content, limit)
+            with cast("_Connection", request.protocol).reading(content):
+                async with asyncio.timeout(self._patience.body):
+                    if length is not None and length <= _USUAL_BODY:
+                        return await _read_all(content, limit)
+                    async with self._large:
+                        return await _read_all(content, limit)
         except TimeoutError as error:
             text = f"The body was not there after {self._patience.body:g} seconds"
             raise _RefusedError(refusal("RequestTimeoutException", text, 408)) from error
@@ -379,6 +381,24 @@ class _Written(web.StreamResponse):
 class _Connection(web.RequestHandler):
     """Says in JSON what went wrong where no request could be made of what came."""
 
+    _body: StreamReader | None = None
+
+    @contextmanager
+    def reading(self, body: StreamReader) -> Generator[None]:
+        """Have somebody told who waits for a body, when what comes instead is none."""
+        self._body = body
+        try:
+            yield
+        finally:
+            self._body = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # aiohttp queues the news that it understands nothing behind the request that waits for
+        # the rest of its body; no request can follow on one.
+        if self._body is not None and self._messages and not self._body.is_eof():
+            self._body.set_exception(web.RequestPayloadError(_BAD_CHUNKS))
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -411,6 +431,7 @@ class _Connections(web.Server):
         # With the cancellation, a poll ends when its poller hangs up.
         super().__init__(self._handle, handler_cancellation=True)
         self._answer, self._patience = answer, patience
+        self._transports: dict[web.RequestHandler, asyncio.Transport] = {}
         self._timers: dict[web.RequestHandler, asyncio.TimerHandle] = {}
         self._none_open = asyncio.Event()
         self._none_open.set()
@@ -428,6 +449,7 @@ class _Connections(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._none_open.clear()
+        self._transports[handler] = transport
         self._timers[handler] = self._loop.call_later(self._patience.head, transport.abort)
 
     def connection_lost(
@@ -435,13 +457,16 @@ class _Connections(web.Server):
     ) -> None:
         super().connection_lost(handler, exc)
         self._timers.pop(handler).cancel()
-        if not self._timers:
+        del self._transports[handler]
+        if not self._transports:
             self._none_open.set()
 
     async def aclose(self) -> None:
         """Close all of them, when answers that are under way are out or had their time."""
         self.pre_shutdown()
         await self.shutdown(self._patience.closing)
+        for transport in self._transports.values():
+            transport.abort()  # to those that read nothing, it would never be over
         await self._none_open.wait()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -35,7 +35,6 @@ CREATE TABLE definition (
     pipeline INTEGER NOT NULL,
     version INTEGER NOT NULL,
     body TEXT NOT NULL,              -- JSON, as on the wire, without the pipeline's id
-    errored INTEGER NOT NULL,
     PRIMARY KEY (pipeline, version)
 ) WITHOUT ROWID;
 

@@ -235,7 +235,6 @@ class Service:
 
     def _go_on(self) -> None:
         """After a change: give out what is ready, and see when to come back."""
-        self._world.now = self._clock.time()
         self._serve_polls()
         row = self._store.one("SELECT min(due) FROM timer")
         due = float("inf") if row is None or row[0] is None else float(row[0])
@@ -358,6 +357,7 @@ class Service:
 
     def _serve_polls(self) -> None:
         """Give the ready tasks of groups to those who poll for them, to the first one first."""
+        self._world.now = self._clock.time()
         if self._world.now < self._resting:
             return
         groups, self._world.ready_groups = self._world.ready_groups, set()
@@ -468,14 +468,14 @@ class Service:
 
     def _get_definition(self, request: GetPipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.get(pipeline, request.version).to_wire())
+        return self._definitions.get(pipeline, request.version).encode()
 
     def _list(self, request: ListPipelinesRequest) -> bytes:
         return _json(self._views.list_pipelines(request.marker))
 
     def _put_definition(self, request: PutPipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.put(pipeline, request).to_wire())
+        return self._definitions.put(pipeline, request)
 
     def _query(self, request: QueryObjectsRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
@@ -501,7 +501,7 @@ class Service:
 
     def _validate(self, request: ValidatePipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.validate(pipeline, request)[0].to_wire())
+        return self._definitions.validate(pipeline, request)
 
 
 # Operations that change nothing.

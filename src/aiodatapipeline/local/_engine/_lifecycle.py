@@ -80,7 +80,7 @@ class Lifecycle:
             request.name,
             request.unique_id,
             request.description,
-            json.dumps([each.to_wire() for each in request.tags]),
+            _written({each.key: each.value for each in request.tags}),
             PipelineState.PENDING,
             world.now_written,
         )
@@ -118,6 +118,12 @@ class Lifecycle:
             raise pipeline_not_found(pipeline_id)
         if pipeline.state not in _GONE:
             self._world.change(pipeline, state=PipelineState.DELETING)
+            # Nobody is given work of it from now on, however long the rest takes.
+            self._world.store.do(
+                "UPDATE attempt SET worker_group = NULL WHERE pipeline = ?"
+                " AND status = 'WAITING_FOR_RUNNER' AND task IS NULL",
+                pipeline.seq,
+            )
             self._world.remind("purge", pipeline.seq, self._world.now)
 
     def on_purge(self, seq: int) -> None:
@@ -175,8 +181,7 @@ class Lifecycle:
         )
 
     def _keep_tags(self, pipeline: Pipeline, tags: Mapping[str, str]) -> None:
-        written_tags = [{"key": key, "value": value} for key, value in tags.items()]
-        self._world.change(pipeline, tags=json.dumps(written_tags))
+        self._world.change(pipeline, tags=_written(tags))
 
     # -- running --------------------------------------------------------------------------------
 
@@ -189,9 +194,8 @@ class Lifecycle:
             )
         version = self._definitions.activate(pipeline, request.parameter_values)
         was = pipeline.state
-        old_plan = world.plan(pipeline.seq, pipeline.active) if pipeline.active else None
         plan = world.plan(pipeline.seq, version)
-        if plan.on_demand and old_plan is not None:
+        if plan.on_demand and pipeline.active is not None:
             self._make_room(pipeline, plan.max_runs)
         now = world.now_written
         skip = None
@@ -207,7 +211,7 @@ class Lifecycle:
             skip_before=skip,
         )
         self._definitions.prune(pipeline)
-        if was == PipelineState.INACTIVE:
+        if was == PipelineState.INACTIVE and not plan.on_demand:
             self._resume(pipeline, skip)
         self._runs.start(pipeline, plan)
 
@@ -218,9 +222,10 @@ class Lifecycle:
             "SELECT DISTINCT scheduled_start FROM instance WHERE pipeline = ? AND NOT ended",
             pipeline.seq,
         )
-        if len(runs) < max_runs:
+        stopped = pipeline.state == PipelineState.INACTIVE
+        if len(runs) < max_runs and not stopped:
             return
-        if not world.switches.reactivation_reruns:
+        if not (stopped or world.switches.reactivation_reruns):
             raise invalid_request(
                 "the pipeline is running: wait until it is FINISHED, or deactivate it"
             )
@@ -360,6 +365,8 @@ class Lifecycle:
     def _rerun(self, instance: Instance) -> None:
         """Let an instance that ended wait again, with what it needs and what failed of it."""
         world = self._world
+        pipeline = world.pipeline(instance.pipeline)
+        scheduled = pipeline is not None and pipeline.state == PipelineState.SCHEDULED
         todo, seen = [instance], {instance.seq}
         while todo:
             each = todo.pop()
@@ -392,8 +399,15 @@ class Lifecycle:
                 if one.seq not in seen and one.status in ENDED:
                     seen.add(one.seq)
                     todo.append(one)
-            world.then(self._work.consider, each.seq)
+            if scheduled:
+                world.then(self._work.consider, each.seq)
+            else:
+                self._work.set_aside(each)
 
 
 def _tags(pipeline: Pipeline) -> dict[str, str]:
     return {each["key"]: each["value"] for each in json.loads(pipeline.tags)}
+
+
+def _written(tags: Mapping[str, str]) -> str:
+    return json.dumps([{"key": key, "value": value} for key, value in tags.items()])

@@ -50,6 +50,7 @@ _REFERRED = {
     "onSuccess": Role.ACTION,
     "onLateAction": Role.ACTION,
 }
+_GUARDED = {Role.ACTIVITY, Role.DATA_NODE}
 _ORDERING = {"parent", "dependsOn"}  # these refer to objects of any kind
 
 
@@ -223,6 +224,11 @@ class Plan:
         """For a precondition, what waits for it."""
         return self._referring("preconditions")
 
+    def around(self, component: str) -> tuple[Component, ...]:
+        """Give who does the work for a component, best first: itself, or whose data it is."""
+        others = (*self.consumers.get(component, ()), *self.producers.get(component, ()))
+        return tuple(self.components[each] for each in (*others, component))
+
     def _referring(self, attribute: str) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for each in self.components.values():
@@ -306,8 +312,11 @@ class Plan:
             depends_on=self._known(each, "dependsOn"),
             inputs=self._known(each, "input"),
             outputs=self._known(each, "output"),
-            preconditions=self._known(each, "precondition"),
-            runs_on=next(iter(self._known(each, "runsOn")), None),
+            # What stands in Default for others is inherited by all, but not meant for all.
+            preconditions=self._known(each, "precondition") if role in _GUARDED else (),
+            runs_on=next(iter(self._known(each, "runsOn")), None)
+            if role is Role.ACTIVITY
+            else None,
             worker_group=self.text(each, "workerGroup"),
             cascades=self._lower(each, "failureAndRerunMode") == "cascade",
             max_active=max(1, self._number(each, "maxActiveInstances", self._active_instances)),
