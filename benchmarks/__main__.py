@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import calls, definition, polls, startup
+from benchmarks import calls, definition, local, polls, startup
 
 TOPICS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "calls": calls.run,
     "startup": startup.run,
     "polls": polls.run,
     "definition": definition.run,
+    "local": local.run,
 }
 
 

@@ -31,7 +31,7 @@ from aiodatapipeline.local._engine._work import Work
 from aiodatapipeline.local._engine._world import Alarm, Hooks, World
 from aiodatapipeline.local._errors import finish, refusal
 from aiodatapipeline.local._quotas import AccountQuotas
-from aiodatapipeline.local._store import Store, StoreError
+from aiodatapipeline.local._store import Batch, Store, StoreError
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.operations import (
     OPERATIONS,
@@ -64,11 +64,22 @@ _log = logging.getLogger("aiodatapipeline.local")
 HOLD = 90.0
 # A timer whose work failed is tried again so many seconds later.
 _AFTER_FAILURE = 60.0
+# And all of them, when the store could not be written.
+_AFTER_LOSS = 5.0
 # How many timers go off before requests have their turn.
 _TIMERS_AT_ONCE = 200
 
 _Members = Mapping[str, object]
 SeenT = TypeVar("SeenT")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A task in the hands of a poll: it is its runner's once the batch is on disk."""
+
+    task_id: str
+    members: _Members
+    batch: Batch
 
 
 @dataclass(eq=False, slots=True)
@@ -78,7 +89,9 @@ class _Poll:
     worker_group: str
     hostname: str | None
     alive: Callable[[], bool]
-    answered: asyncio.Future[tuple[str, _Members] | None]
+    answered: asyncio.Future[_Given | None]
+    over: bool = False
+    """Whether its answer has left."""
 
 
 @dataclass(order=True, slots=True)
@@ -118,7 +131,7 @@ class Service:
         """
         self._clock, self._switches = clock, switches
         chance = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311  # asked for
-        self._store = Store(store, on_rollback=self._forget)
+        self._store = Store(store, on_rollback=self._forget, on_loss=self._lost)
         self._world = World(self._store, clock, switches, quotas, hooks, chance, resource_delay)
         self._work = Work(self._world)
         self._tasks = Tasks(self._world, self._work)
@@ -132,6 +145,7 @@ class Service:
         self._numbers = count()
         self._appointment: Appointment | None = None
         self._appointed = float("inf")
+        self._resting = float("-inf")  # until when timers do not go off, since the disk is full
         self._closed = False
         self._timers: Mapping[str, Callable[[int], None]] = {
             SCHEDULE: self._runs.on_schedule,
@@ -184,14 +198,16 @@ class Service:
             body: As it came.
             alive: Asked before a task is given to a poll: whether the poller is still there.
         """
+        if self._closed:
+            return refusal("InternalServiceError", "the local service is closed", 500)
         try:
             request = _read(operation, body)
             if isinstance(request, PollForTaskRequest):
                 return await self._poll(request, alive)
             with self._clock.working():
-                answered = self._carry_out(operation, request)
-                await self._store.durable()
-            return finish(200, answered)
+                reply, batch = self._carry_out(operation, request)
+                await batch.durable()
+                return reply
         except ServiceError as error:
             return refusal(error.code, error.message, error.status)
         except StoreError as error:
@@ -202,17 +218,21 @@ class Service:
                 "InternalServiceError", "the local service failed: its log tells why", 500
             )
 
-    def _carry_out(self, operation: str, request: Request[Response]) -> bytes:
+    def _carry_out(self, operation: str, request: Request[Response]) -> tuple[Reply, Batch]:
+        """Give the answer, and what has to be on disk before it is given."""
         do = self._operations[operation]
-        if operation in _READING:
-            self._world.now = self._clock.time()
-            return do(request)
-        with self._store.unit():
-            self._world.now = self._clock.time()
-            answered = do(request)
-            self._world.work_off()
+        try:
+            if operation in _READING:
+                self._world.now = self._clock.time()
+                return finish(200, do(request)), self._store.batch
+            with self._store.unit() as batch:
+                self._world.now = self._clock.time()
+                answered = do(request)
+                self._world.work_off()
+        except ServiceError as error:  # for a reason that may not be on disk yet
+            return refusal(error.code, error.message, error.status), self._store.batch
         self._go_on()
-        return answered
+        return finish(200, answered), batch
 
     # -- time and polls ------------------------------------------------------------------------
 
@@ -221,8 +241,14 @@ class Service:
         self._serve_polls()
         row = self._store.one("SELECT min(due) FROM timer")
         due = float("inf") if row is None or row[0] is None else float(row[0])
+        if self._world.ready_groups:  # that could not be served
+            due = self._resting
+        due = max(due, self._resting)
         if self._deadlines:
             due = min(due, self._deadlines[0].due)
+        self._appoint(due)
+
+    def _appoint(self, due: float) -> None:
         if due < self._appointed:
             if self._appointment is not None:
                 self._appointment.cancel()
@@ -234,35 +260,47 @@ class Service:
         self._appointment, self._appointed = None, float("inf")
         if self._closed:
             return
-        world = self._world
-        world.now = self._clock.time()
-        due = self._store.all(
-            "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
-            world.now,
-            _TIMERS_AT_ONCE,
-        )
-        for kind, subject in due:
-            try:
-                with self._store.unit():
-                    world.unremind(subject, kind)
-                    self._timers[kind](subject)
-                    world.work_off()
-            except Exception:  # noqa: BLE001  # the others go off all the same
-                _log.exception("the timer %s of %s failed", kind, subject)
-                self._postpone(kind, subject)
-        while self._deadlines and self._deadlines[0].due <= world.now:
+        now = self._clock.time()
+        if now >= self._resting:
+            self._go_off(now)
+        while self._deadlines and self._deadlines[0].due <= now:
             poll = heapq.heappop(self._deadlines).poll
             if not poll.answered.done():
                 poll.answered.set_result(None)
         self._go_on()
 
-    def _postpone(self, kind: str, subject: int) -> None:
+    def _go_off(self, now: float) -> None:
+        world = self._world
+        world.now = now
+        due = self._store.all(
+            "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
+            now,
+            _TIMERS_AT_ONCE,
+        )
+        for kind, subject in due:
+            try:
+                self._set_off(kind, subject)
+            except StoreError:
+                self._rest()
+                return
+
+    def _set_off(self, kind: str, subject: int) -> None:
+        world = self._world
         try:
             with self._store.unit():
-                self._world.remind(kind, subject, self._world.now + _AFTER_FAILURE)
-        except StoreError:  # it stays due, and the disk full
-            self._appointed = self._clock.time() + _AFTER_FAILURE
-            self._appointment = self._clock.call_at(self._appointed, self._tick)
+                world.unremind(subject, kind)
+                self._timers[kind](subject)
+                world.work_off()
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001  # the others go off all the same
+            _log.exception("the timer %s of %s failed", kind, subject)
+            with self._store.unit():
+                world.remind(kind, subject, world.now + _AFTER_FAILURE)
+
+    def _rest(self) -> None:
+        """Let what is due wait: what is done now would be lost."""
+        self._resting = self._clock.time() + _AFTER_LOSS
 
     async def _poll(self, request: PollForTaskRequest, alive: Callable[[], bool]) -> Reply:
         poll = _Poll(
@@ -275,25 +313,20 @@ class Service:
         heapq.heappush(
             self._deadlines, _Deadline(self._clock.time() + HOLD, next(self._numbers), poll)
         )
-        self._world.ready_groups.add(poll.worker_group)
-        self._world.now = self._clock.time()
-        self._go_on()
-        body: bytes | None = None
         try:
-            answered = await poll.answered
-            if answered is None:
-                return finish(200, self._switches.empty_poll.value.encode())
-            with self._clock.working():
-                await self._store.durable()
-            if self._hung_up(poll):
-                return finish(200, self._switches.empty_poll.value.encode())
-            body = json.dumps(answered[1]).encode()
+            self._world.ready_groups.add(poll.worker_group)
+            self._world.now = self._clock.time()
+            self._go_on()
+            given = await poll.answered
+            body = self._switches.empty_poll.value.encode()
+            if given is not None:
+                with self._clock.working():
+                    await given.batch.durable()
+                if not self._hung_up(poll):
+                    body, poll.over = json.dumps(given.members).encode(), True
             return finish(200, body)
         finally:
             self._forget_poll(poll)
-            # Also if it was called off when its answer was on the way to it.
-            if body is None and not poll.answered.cancelled() and (given := poll.answered.result()):
-                self._take_back(given[0])
 
     def _forget_poll(self, poll: _Poll) -> None:
         waiting = self._polls.get(poll.worker_group)
@@ -303,8 +336,10 @@ class Service:
             self._polls.pop(poll.worker_group, None)
         if not poll.answered.done():
             poll.answered.cancel()
-        elif self._closed:
-            return
+        elif not poll.answered.cancelled() and not poll.over:
+            given = poll.answered.result()
+            if given is not None:
+                self._take_back(given.task_id)
         # Those that are over leave when their time comes; many at once leave together.
         if len(self._deadlines) > 2 * sum(map(len, self._polls.values())) + 100:
             self._deadlines = [each for each in self._deadlines if not each.poll.answered.done()]
@@ -321,12 +356,14 @@ class Service:
                 self._world.now = self._clock.time()
                 self._tasks.take_back(task_id)
         except StoreError:
-            _log.warning("a task that could not be given is ready again in two minutes")
+            _log.warning("a task that could not be given is ready again when its lease is over")
         self._go_on()
 
     def _serve_polls(self) -> None:
         """Give the ready tasks of groups to those who poll for them, to the first one first."""
         self._world.now = self._clock.time()
+        if self._world.now < self._resting:
+            return
         groups, self._world.ready_groups = self._world.ready_groups, set()
         for group in groups:
             waiting = self._polls.get(group)
@@ -335,19 +372,35 @@ class Service:
                 if poll.answered.done() or self._hung_up(poll):
                     waiting.popleft()
                     continue
-                try:
-                    with self._store.unit():
-                        task = self._tasks.hand_over(group, poll.hostname)
-                except StoreError:
-                    _log.exception("a task cannot be handed over")
-                    break
-                if task is None:
+                given = self._hand_over(poll)
+                if given is None:
                     break
                 waiting.popleft()
-                poll.answered.set_result(task)
+                poll.answered.set_result(given)
+
+    def _hand_over(self, poll: _Poll) -> _Given | None:
+        try:
+            with self._store.unit() as batch:
+                task = self._tasks.hand_over(poll.worker_group, poll.hostname)
+        except StoreError:
+            self._world.ready_groups.add(poll.worker_group)  # for later
+            self._rest()
+            return None
+        except Exception:  # noqa: BLE001  # the other groups get their tasks all the same
+            _log.exception("a task of %r cannot be handed over", poll.worker_group)
+            return None
+        return _Given(*task, batch) if task else None
 
     def _forget(self) -> None:
         self._world.forget()
+
+    def _lost(self) -> None:
+        """After what had happened did not: timers are due again, and tasks ready."""
+        self._world.forget()
+        self._world.ready_groups.update(self._polls)
+        self._rest()
+        if not self._closed:
+            self._appoint(self._resting)
 
     # -- what its owner asks --------------------------------------------------------------------
 
@@ -383,10 +436,10 @@ class Service:
 
     async def reset(self) -> None:
         """Forget everything; open polls stay open."""
-        with self._store.unit():
+        with self._store.unit() as batch:
             self._store.empty()
         self._forget()
-        await self._store.durable()
+        await batch.durable()
 
     def close(self) -> None:
         """Answer open polls that there is no task, and close the store."""

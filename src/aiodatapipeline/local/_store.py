@@ -1,9 +1,9 @@
 """The state of the service: an SQLite database, in a file or in memory.
 
 Everything that must outlive the process is in here and nowhere else. Requests change it in
-units, which happen or do not; the units of one turn of the event loop are committed together,
-and whoever has been told something waits for that first. So an answer is on disk before it is
-given, and 32 answers cost one sync.
+units, which happen or do not; the units of one turn of the event loop are a batch, which is
+committed as one, and whoever has been told something waits for the batch that he was told it
+from. So an answer is on disk before it is given, and 32 answers cost one sync.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 MEMORY = ":memory:"
 # Kilobytes of pages that SQLite keeps in memory.
 _CACHE = 32_000
+# Seconds that a file is waited for that another process has: one that stops needs no longer.
+_PATIENCE = 0.5
 
 Row: TypeAlias = tuple[Any, ...]
 """What a statement gives: its columns have the types of the schema."""
@@ -33,28 +35,70 @@ class StoreError(Exception):
     """A store cannot be opened or written."""
 
 
+class Batch:
+    """Units that are on disk together, or did not happen together."""
+
+    __slots__ = ("_failure", "_settled", "_waiting")
+
+    def __init__(self, *, settled: bool = False) -> None:
+        self._settled, self._failure = settled, ""
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def durable(self) -> None:
+        """Wait until it is on disk.
+
+        Raises:
+            StoreError: It could not be written, and did not happen.
+        """
+        if not self._settled:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        if self._failure:
+            raise StoreError(self._failure)
+
+    def settle(self, failure: str = "") -> None:
+        """Tell whoever waits that it is on disk, or why it is not."""
+        self._settled, self._failure = True, failure
+        for waiter in self._waiting:
+            if not waiter.done():  # nobody has cancelled it
+                waiter.set_result(None)
+        self._waiting.clear()
+
+
 class Store:
     """A database, used by one event loop."""
 
-    def __init__(self, path: str, *, on_rollback: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        on_rollback: Callable[[], None] = lambda: None,
+        on_loss: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open a store; a file that is not there is made.
 
         Args:
             path: Of the file, or ``:memory:``.
-            on_rollback: Called when units are taken back that had happened: whatever was
-                remembered of them is wrong.
+            on_rollback: Called when a unit is taken back: whatever was remembered of it is
+                wrong.
+            on_loss: Called when a batch could not be written: so is whatever was remembered of
+                units that had happened.
 
         Raises:
             StoreError: It is no store, a newer one, in use, or cannot be read or written.
         """
         self._path = path
-        self._on_rollback = on_rollback
-        self._waiting: list[asyncio.Future[None]] = []
-        self._begun = False
+        self._on_rollback, self._on_loss = on_rollback, on_loss
+        self._batch = self._settled = Batch(settled=True)
+        if not path or "\0" in path:  # SQLite would keep it in a file without a name
+            raise StoreError(f"cannot open the store {path!r}: that is no name of a file")
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, cached_statements=512)
+            self._db = sqlite3.connect(
+                path, isolation_level=None, cached_statements=512, timeout=_PATIENCE
+            )
         except sqlite3.Error as error:
-            raise StoreError(f"cannot open the store {path!r}: {error}") from error
+            raise StoreError(self._explained(error)) from error
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -74,20 +118,13 @@ class Store:
         if self._path != MEMORY:
             # Of one process for as long as it lives; also, no memory is shared with others then.
             execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._version()  # before anything is changed in a file of somebody else
             execute("PRAGMA journal_mode=WAL")
             execute("PRAGMA synchronous=FULL")
+        execute("PRAGMA temp_store=MEMORY")  # or units would need files of their own
         execute(f"PRAGMA cache_size=-{_CACHE}")
         execute("BEGIN IMMEDIATE")
-        (version,) = execute("PRAGMA user_version").fetchone()
-        (application,) = execute("PRAGMA application_id").fetchone()
-        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != APPLICATION_ID and (tables or version):
-            raise StoreError(f"{self._path!r} is a database, and no store of a local service")
-        if version > len(VERSIONS):
-            raise StoreError(
-                f"the store {self._path!r} was made by a newer version of this package "
-                f"(version {version}, and this knows {len(VERSIONS)}): use that one"
-            )
+        version = self._version()
         for number, script in enumerate(VERSIONS[version:], version + 1):
             for statement in script.split(";"):
                 execute(statement)
@@ -95,18 +132,46 @@ class Store:
         execute(f"PRAGMA application_id={APPLICATION_ID}")
         execute("COMMIT")
 
-    def _explained(self, error: sqlite3.Error) -> str:
-        what = str(error)
-        if "locked" in what:
-            return (
-                f"the store {self._path!r} is in use: another process serves it, "
-                "and only one can at a time"
+    def _version(self) -> int:
+        """Give the version of the tables; 0 when there are none.
+
+        Raises:
+            StoreError: They are somebody else's, or of a version that is not known here.
+        """
+        version, application, tables = (
+            self._db.execute(sql).fetchone()[0]
+            for sql in (
+                "PRAGMA user_version",
+                "PRAGMA application_id",
+                "SELECT count(*) FROM sqlite_master",
             )
-        if "not a database" in what:
-            return f"{self._path!r} is no store of a local service: it is no SQLite database"
-        if not Path(self._path).parent.is_dir():
-            return f"cannot open the store {self._path!r}: its directory is not there"
-        return f"cannot open the store {self._path!r}: {what}"
+        )
+        if application != APPLICATION_ID and (application or tables or version):
+            raise StoreError(
+                f"{self._path!r} is no store of a local service: another program's data is in it"
+            )
+        if version > len(VERSIONS):
+            raise StoreError(
+                f"the store {self._path!r} was made by a newer version of this package "
+                f"(version {version}, and this knows {len(VERSIONS)}): use that one"
+            )
+        return int(version)
+
+    def _explained(self, error: sqlite3.Error) -> str:
+        match error.sqlite_errorname.split("_")[:2]:
+            case [_, "BUSY"]:
+                return (
+                    f"the store {self._path!r} is in use: another service has it open, and only "
+                    "one can at a time"
+                )
+            case [_, "NOTADB"]:
+                return f"{self._path!r} is no store of a local service: it is no SQLite database"
+            case [_, "READONLY"]:
+                return f"cannot open the store {self._path!r}: it must not be written"
+            case [_, "CANTOPEN"] if not Path(self._path).parent.is_dir():
+                return f"cannot open the store {self._path!r}: its directory is not there"
+            case _:
+                return f"cannot open the store {self._path!r}: {error}"
 
     # -- reading and writing --------------------------------------------------------------
 
@@ -133,77 +198,72 @@ class Store:
         """Carry out a statement once for each row, within a unit."""
         self._db.executemany(sql, rows)
 
+    @property
+    def batch(self) -> Batch:
+        """What has to be on disk before anybody is told what can be read now."""
+        return self._batch
+
     @contextmanager
-    def unit(self) -> Generator[None, None, None]:
+    def unit(self) -> Generator[Batch, None, None]:
         """Let what is inside happen, or, if it raises, not.
+
+        Yields:
+            What it happens with: it must be on disk before anybody is told of it.
 
         Raises:
             StoreError: The file cannot be written.
         """
+        batch = self._begin()
         try:
-            if not self._begun and self._path != MEMORY:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._begun = True
-                asyncio.get_running_loop().call_soon(self._commit)
-            self._db.execute("SAVEPOINT unit")
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot write the store {self._path!r}: {error}") from error
-        try:
-            yield
+            yield batch
             self._db.execute("RELEASE unit")
         except BaseException as error:
-            self._take_back()
+            self._take_back(batch, error)
             if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(f"cannot write the store {self._path!r}: {error}") from error
+                raise StoreError(self._unwritten(error)) from error
             raise
 
-    def _take_back(self) -> None:
+    def _begin(self) -> Batch:
+        try:
+            if self._batch is self._settled and self._path != MEMORY:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._batch = Batch()
+                asyncio.get_running_loop().call_soon(self._commit, self._batch)
+            self._db.execute("SAVEPOINT unit")
+        except sqlite3.Error as error:
+            raise StoreError(self._unwritten(error)) from error
+        return self._batch
+
+    def _take_back(self, batch: Batch, error: BaseException) -> None:
         self._on_rollback()
         if self._db.in_transaction:
             self._db.execute("ROLLBACK TO unit")
             self._db.execute("RELEASE unit")
-        else:  # SQLite itself has rolled back, as it does when the disk is full
-            self._fail(StoreError(f"the store {self._path!r} was rolled back"))
+        elif batch is not self._settled:
+            # SQLite itself has taken everything back, as it does when the disk is full.
+            self._lose(batch, error)
 
-    async def durable(self) -> None:
-        """Wait until all that was changed so far is on disk.
-
-        Raises:
-            StoreError: It could not be written, and did not happen.
-        """
-        if self._begun:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            await waiter
-
-    def _commit(self) -> None:
-        if not self._begun:
-            return
+    def _commit(self, batch: Batch) -> None:
+        if batch is not self._batch or batch is self._settled:
+            return  # it was lost before, or a closing store did not wait for this
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            _log.exception(
-                "cannot write the store %s: what was not on disk yet is lost", self._path
-            )
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            self._on_rollback()
-            failure = StoreError(f"cannot write the store {self._path!r}: {error}")
-            failure.__cause__ = error
-            self._fail(failure)
+            self._lose(batch, error)
             return
-        self._begun = False
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._batch = self._settled
+        batch.settle()
 
-    def _fail(self, failure: StoreError) -> None:
-        self._begun = False
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_exception(failure)
+    def _lose(self, batch: Batch, error: BaseException) -> None:
+        _log.error("%s; what was not on disk yet is lost", self._unwritten(error))
+        self._batch = self._settled
+        batch.settle(self._unwritten(error))
+        self._on_loss()
+
+    def _unwritten(self, error: BaseException) -> str:
+        return f"cannot write the store {self._path!r}: {error}"
 
     def empty(self) -> None:
         """Forget everything, within a unit."""
@@ -212,5 +272,5 @@ class Store:
 
     def close(self) -> None:
         """Write what is not on disk yet, and close the file."""
-        self._commit()
+        self._commit(self._batch)
         self._db.close()
