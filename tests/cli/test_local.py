@@ -75,7 +75,8 @@ class Run:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         code = main(arguments)
-        return (code, *self._capsys.readouterr())
+        shown = self._capsys.readouterr()
+        return code, shown.out, shown.err
 
 
 @pytest.fixture
