@@ -427,7 +427,7 @@ class Service:
         with self._clock.working():
             self._world.now = self._clock.time()
             seen = look(self._sight)
-            await self._store.durable()
+            await self._store.batch.durable()
         return seen
 
     def alarms(self) -> list[Alarm]:
