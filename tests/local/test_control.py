@@ -10,6 +10,7 @@ from tests.local.service import (
     HOUR,
     MINUTE,
     ONE_TRY,
+    Object,
     Place,
     alarm,
     asks,
@@ -471,13 +472,13 @@ async def test_the_first_activation_can_jump_over_intervals_too(place: Place) ->
 
 
 async def test_nobody_waits_for_what_was_skipped(place: Place) -> None:
-    daily = {"id": "D", "type": "Schedule", "period": "1 day"} | from_("2026-01-01T00:00:00")
+    daily: Object = {"id": "D", "type": "Schedule", "period": "1 day"}
     pipe = await place.pipeline(
         every(
             "1 hour",
             shell("A", schedule=ref("D")),
             shell("B", dependsOn=ref("A")),
-            daily,
+            {**daily, **from_("2026-01-01T00:00:00")},
             schedule=from_("2026-01-01T00:00:00"),
         ),
         activate=False,

@@ -105,8 +105,12 @@ async def test_reserved_error_ids_are_refused(place: Place) -> None:
 
 async def test_an_attempt_that_takes_too_long_is_cancelled_and_tried_again(place: Place) -> None:
     pipe = await place.pipeline(
-        on_demand(shell("A", attemptTimeout="1 hour", maximumRetries="1", onFail=ref("Alarm")))
-        + [alarm("Alarm")]
+        [
+            *on_demand(
+                shell("A", attemptTimeout="1 hour", maximumRetries="1", onFail=ref("Alarm"))
+            ),
+            alarm("Alarm"),
+        ]
     )
     await place.passes(DAY)  # waiting for a runner is no work
     for number in (1, 2):

@@ -30,8 +30,13 @@ def group(pipeline_id: str, after: float = 0) -> str:
 async def test_a_resource_is_created_and_offers_its_work_under_a_group_of_its_own() -> None:
     async with serving(resource_delay=5 * MINUTE) as place:
         pipe = await place.pipeline(
-            on_demand(shell("A", runsOn=ref("R"), input=ref("I"), output=ref("O")), machine("R"))
-            + [data("I"), data("O")]
+            [
+                *on_demand(
+                    shell("A", runsOn=ref("R"), input=ref("I"), output=ref("O")), machine("R")
+                ),
+                data("I"),
+                data("O"),
+            ]
         )
         # Source: the list-runs example of the AWS CLI.
         assert await pipe.run() == {

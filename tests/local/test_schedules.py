@@ -131,7 +131,7 @@ async def test_a_backfill_of_thousands_keeps_nobody_waiting(place: Place) -> Non
     await pipe.put(every("15 minutes", shell("A"), shell("B"), schedule=start))
     await place.client.activate_pipeline(pipe.id)
     # Whoever asks meanwhile is answered between two portions of work.
-    counts = []
+    counts: list[int] = []
     while not counts or counts[-1] < 2 * (31 * 96 + 1):
         assert len(counts) < 1000
         await place.client.describe_pipelines([pipe.id])
