@@ -381,7 +381,7 @@ async def serving(
     store: str = ":memory:",
     clock: VirtualClock | None = None,
     quotas: AccountQuotas | None = None,
-    precondition: Callable[[PipelineObject], bool] = lambda _: True,
+    precondition: Callable[[PipelineObject], bool] | None = None,
     on_alarm: Callable[[Alarm], None] | None = None,
     resource_delay: float = 0.0,
 ) -> AsyncGenerator[Place, None]:
@@ -393,7 +393,9 @@ async def serving(
         clock,
         switches=switches or Switches(),
         quotas=quotas or AccountQuotas(),
-        hooks=Hooks(precondition=precondition, alarm=on_alarm or alarms.append),
+        hooks=Hooks(
+            precondition=precondition or Hooks().precondition, alarm=on_alarm or alarms.append
+        ),
         resource_delay=resource_delay,
         seed=1,
     )

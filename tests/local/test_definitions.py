@@ -1,5 +1,8 @@
 """Definitions: put, validated, given back, and what may change once they have run."""
 
+# What is left behind is seen from inside alone.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import pytest
@@ -77,14 +80,17 @@ async def test_the_active_definition_is_the_one_that_was_activated_last(place: P
         await command("1")
 
 
+FATAL: list[tuple[list[Object], str]] = [
+    ([{"id": "A", "name": "A", "fields": [{"key": "k"}]}], "A: "),
+    ([{"id": "A", "name": "A", "fields": [{"key": "k", "stringValue": ""}]}], "A: "),
+    ([{"id": "A", "name": "A", "fields": []}] * 2, "A: "),
+    ([{"id": str(n), "name": "A", "fields": []} for n in range(4)], "4"),
+]
+
+
 @pytest.mark.parametrize(
     ("objects", "found"),
-    [
-        ([{"id": "A", "name": "A", "fields": [{"key": "k"}]}], "A: "),
-        ([{"id": "A", "name": "A", "fields": [{"key": "k", "stringValue": ""}]}], "A: "),
-        ([{"id": "A", "name": "A", "fields": []}] * 2, "A: "),
-        ([{"id": str(n), "name": "A", "fields": []} for n in range(4)], "4"),
-    ],
+    FATAL,
     ids=["a field without value", "an empty text", "one id twice", "too many objects"],
 )
 async def test_a_fatal_mistake_is_refused_and_nothing_saved(

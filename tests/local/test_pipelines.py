@@ -1,5 +1,8 @@
 """Pipelines: created, listed, described, tagged and deleted."""
 
+# What is left behind is seen from inside alone.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio

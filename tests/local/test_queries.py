@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TypeAlias
 
 import pytest
 
@@ -27,10 +28,12 @@ from tests.local.service import (
     shell,
 )
 
+Condition: TypeAlias = tuple[str, str, list[str]]
+
 PARAMETERS: list[Object] = [{"id": "myX", "type": "String"}]
 
 
-def where(*conditions: tuple[str, str, list[str]]) -> Query:
+def where(*conditions: Condition) -> Query:
     return Query(
         selectors=tuple(
             Selector(
@@ -122,7 +125,7 @@ HOURS = [clock_time(n * HOUR) for n in range(3)]
     ],
 )
 async def test_queries(
-    place: Place, sphere: str, conditions: list[tuple[str, str, list[str]]], found: list[str]
+    place: Place, sphere: str, conditions: list[Condition], found: list[str]
 ) -> None:
     pipeline_id = await _running(place)
 
@@ -134,21 +137,21 @@ async def test_queries(
     assert [each async for each in pager] == found
 
 
-@pytest.mark.parametrize(
-    ("conditions", "message"),
-    [
-        ([("@status", "GE", ["x"])], "GE does not go with the field '@status'"),
-        ([("@status", "REF_EQ", ["x"])], "REF_EQ does not go with the field '@status'"),
-        ([("parent", "EQ", ["x"])], "EQ does not go with the field 'parent'"),
-        ([("hostname", "EQ", ["x"])], "EQ does not go with the field 'hostname'"),
-        ([("@actualEndTime", "BETWEEN", ["x"])], "BETWEEN takes 2 values"),
-        ([("@actualEndTime", "GE", ["x", "y"])], "GE takes 1 values"),
-        ([("@actualEndTime", "LE", [])], "LE takes 1 values"),
-        ([("name", "EQ", [])], "EQ takes one or more values"),
-    ],
-)
+CONDITIONS: list[tuple[list[Condition], str]] = [
+    ([("@status", "GE", ["x"])], "GE does not go with the field '@status'"),
+    ([("@status", "REF_EQ", ["x"])], "REF_EQ does not go with the field '@status'"),
+    ([("parent", "EQ", ["x"])], "EQ does not go with the field 'parent'"),
+    ([("hostname", "EQ", ["x"])], "EQ does not go with the field 'hostname'"),
+    ([("@actualEndTime", "BETWEEN", ["x"])], "BETWEEN takes 2 values"),
+    ([("@actualEndTime", "GE", ["x", "y"])], "GE takes 1 values"),
+    ([("@actualEndTime", "LE", [])], "LE takes 1 values"),
+    ([("name", "EQ", [])], "EQ takes one or more values"),
+]
+
+
+@pytest.mark.parametrize(("conditions", "message"), CONDITIONS)
 async def test_conditions_without_sense_are_refused(
-    place: Place, conditions: list[tuple[str, str, list[str]]], message: str
+    place: Place, conditions: list[Condition], message: str
 ) -> None:
     pipe, query = await place.create(), where(*conditions)
 
@@ -156,25 +159,25 @@ async def test_conditions_without_sense_are_refused(
         _ = [each async for each in place.client.query_objects(pipe.id, "INSTANCE", query=query)]
 
 
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        ({"sphere": "PIPELINE"}, "InvalidRequestException: there is no sphere 'PIPELINE'"),
-        ({"limit": 0}, "InvalidRequestException: limit must be 1 or more, not 0"),
-        ({"limit": -1}, "InvalidRequestException: limit must be 1 or more, not -1"),
-        ({"query": {"selectors": [{"fieldName": "name"}]}}, "InvalidRequestException: the sel"),
-        ({"query": {"selectors": [{}]}}, "InvalidRequestException: the selector of '' has no"),
-        (
-            {"query": {"selectors": [{"operator": {"type": "EQ", "values": ["x"]}}]}},
-            "InvalidRequestException: EQ does not go with the field ''",
-        ),
-        (
-            {"query": {"selectors": [{"operator": {"type": "LT", "values": ["x"]}}]}},
-            "ValidationException: 1 validation error detected: Value at 'query.selectors.0.operator",
-        ),
-        ({"query": {"selectors": [{}] * 11}}, "ValidationException: 1 validation error detected"),
-    ],
-)
+QUERIES: list[tuple[dict[str, object], str]] = [
+    ({"sphere": "PIPELINE"}, "InvalidRequestException: there is no sphere 'PIPELINE'"),
+    ({"limit": 0}, "InvalidRequestException: limit must be 1 or more, not 0"),
+    ({"limit": -1}, "InvalidRequestException: limit must be 1 or more, not -1"),
+    ({"query": {"selectors": [{"fieldName": "name"}]}}, "InvalidRequestException: the sel"),
+    ({"query": {"selectors": [{}]}}, "InvalidRequestException: the selector of '' has no"),
+    (
+        {"query": {"selectors": [{"operator": {"type": "EQ", "values": ["x"]}}]}},
+        "InvalidRequestException: EQ does not go with the field ''",
+    ),
+    (
+        {"query": {"selectors": [{"operator": {"type": "LT", "values": ["x"]}}]}},
+        "ValidationException: 1 validation error detected: Value at 'query.",
+    ),
+    ({"query": {"selectors": [{}] * 11}}, "ValidationException: 1 validation error detected"),
+]
+
+
+@pytest.mark.parametrize(("members", "message"), QUERIES)
 async def test_queries_without_sense_are_refused(
     place: Place, members: dict[str, object], message: str
 ) -> None:

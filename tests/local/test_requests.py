@@ -1,5 +1,8 @@
 """Requests that are wrong: every one is answered with an AWS error, and the service lives."""
 
+# What is left behind is seen from inside alone.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -276,12 +279,12 @@ class _Broken:
 
 
 async def test_a_full_disk_is_an_error_of_the_service_and_passes(
-    place: Place, caplog: pytest.LogCaptureFixture
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await place.pipeline(on_demand(shell("A"), shell("B")))
     await place.take()
     broken = _Broken(place.service._store._db)
-    place.service._store._db = broken  # type: ignore[assignment]
+    monkeypatch.setattr(place.service._store, "_db", broken)
     answer = await place.ask("CreatePipeline", name="n", uniqueId="u")
     assert answer.startswith("InternalServiceError: cannot write the store")
     assert "disk is full" in answer
@@ -295,7 +298,7 @@ async def test_a_full_disk_is_an_error_of_the_service_and_passes(
 
 
 async def test_a_task_that_cannot_be_taken_back_is_ready_in_two_minutes(
-    place: Place, caplog: pytest.LogCaptureFixture
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive = iter([True, True, False])
     body = json.dumps({"workerGroup": "g"}).encode()
@@ -305,7 +308,7 @@ async def test_a_task_that_cannot_be_taken_back_is_ready_in_two_minutes(
     await pipe.put(on_demand(shell("A")))
     await place.client.activate_pipeline(pipe.id)
     broken = _Broken(place.service._store._db)
-    place.service._store._db = broken  # type: ignore[assignment]
+    monkeypatch.setattr(place.service._store, "_db", broken)
     assert json.loads((await lost).body) == {}
     broken.full = False
     assert "ready again in two minutes" in caplog.text

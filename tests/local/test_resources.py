@@ -146,6 +146,7 @@ async def test_a_resource_that_lives_too_long_is_terminated_with_what_runs_there
         )
         await place.passes(MINUTE)
         task = await place.begin(group(pipe.id))
+        canceled = False
         for _ in range(12):
             await place.passes(10 * MINUTE)
             canceled = await place.report(task)

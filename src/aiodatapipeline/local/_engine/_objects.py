@@ -244,9 +244,8 @@ def scope_of(world: World, instance: Instance) -> RunTime:
 
 
 def _run_time(world: World, plan: Plan, instance: Instance) -> dict[str, dict[str, RunTimeValue]]:
-    pipeline = world.pipeline(instance.pipeline)
     common: dict[str, RunTimeValue] = {
-        "@pipelineId": pipeline.id if pipeline else "",
+        "@pipelineId": world.pipeline_of(instance).id,
         "@scheduledStartTime": read(instance.scheduled_start),
         "@scheduledEndTime": read(instance.scheduled_end),
     }
@@ -293,9 +292,8 @@ def _errors(world: World, node: Instance) -> dict[str, RunTimeValue]:
 
 
 def _run_fields(world: World, instance: Instance) -> dict[str, Value]:
-    pipeline = world.pipeline(instance.pipeline)
     fields: dict[str, Value] = {
-        "@pipelineId": pipeline.id if pipeline else None,
+        "@pipelineId": world.pipeline_of(instance).id,
         "@version": str(instance.version),
         "@scheduledStartTime": instance.scheduled_start,
         "@scheduledEndTime": instance.scheduled_end,

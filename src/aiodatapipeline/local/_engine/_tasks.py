@@ -114,8 +114,7 @@ class Tasks:
         instance = world.instance(attempt.instance) if attempt else None
         if attempt is None or instance is None or attempt.status in ENDED or attempt.task is None:
             return
-        pipeline = world.pipeline(attempt.pipeline)
-        if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
+        if world.pipeline_of(attempt).state != PipelineState.SCHEDULED:
             # No poll would bring it to another runner.
             self._work.close_attempt(attempt, Status.CANCELED, "lost")
             self._work.set_aside(instance)
@@ -179,7 +178,7 @@ class Tasks:
                 raise task_not_found()
             case Late.INVALID_REQUEST:
                 raise invalid_request("the task is no longer the sender's")
-            case Late.IGNORED | Late.ACCEPTED:
+            case _:
                 return True
 
     def set_status(self, request: SetTaskStatusRequest) -> None:
@@ -223,7 +222,7 @@ class Tasks:
                 raise invalid_request("the task is no longer the sender's")
             case Late.IGNORED:
                 return False
-            case Late.ACCEPTED:
+            case _:
                 return True
 
     def _fitting(self, stack_trace: str | None) -> str | None:
@@ -260,9 +259,9 @@ class Tasks:
             if pipeline and pipeline.state in {PipelineState.DELETING, PipelineState.DELETED}:
                 raise pipeline_deleted(pipeline.id)
             raise task_not_found()
-        pipeline = self._world.pipeline(task.instance.pipeline)
-        if pipeline is None or pipeline.state == PipelineState.DELETING:
-            raise pipeline_deleted(pipeline.id if pipeline else "")
+        pipeline = self._world.pipeline_of(task.instance)
+        if pipeline.state == PipelineState.DELETING:
+            raise pipeline_deleted(pipeline.id)
         return task
 
     def _find(self, task_id: str) -> _Task | None:
