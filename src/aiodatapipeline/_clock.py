@@ -198,7 +198,7 @@ class VirtualClock:
                 await _turns(loop)
             if not self._working:
                 return
-            while self._working:
+            while self._working:  # noqa: ASYNC110  # it is a number that other threads change
                 # Somebody waits for a socket or a thread, which take real time.
                 await asyncio.sleep(0.0005)
 
