@@ -213,6 +213,23 @@ async def test_rerunning_what_cascades_reruns_what_failed_with_it() -> None:
         assert (await pipe.show(at("B"))).ref("@cascadeFailedOn") is None
 
 
+async def test_what_is_behind_in_two_ways_is_rerun_once() -> None:
+    async with serving(ONE_TRY) as place:
+        pipe = await place.pipeline(
+            every(
+                "1 day",
+                shell("A"),
+                shell("B", dependsOn=ref("A")),
+                shell("C", dependsOn=ref("A")),
+                shell("D", dependsOn=[ref("B"), ref("C")]),
+                failureAndRerunMode="cascade",
+            )
+        )
+        await place.fail()
+        await pipe.set("RERUN", at("A"), at("D"))
+        assert await place.work() == [at(each, attempt=1 + (each == "A")) for each in "ABCD"]
+
+
 async def test_rerunning_what_does_not_cascade_reruns_it_alone() -> None:
     async with serving(ONE_TRY) as place:
         pipe = await place.pipeline(

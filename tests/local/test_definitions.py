@@ -329,6 +329,32 @@ async def test_the_strangest_definition_is_answered(place: Place, objects: list[
         assert "pipelineObjects" in evaluated or "InvalidRequestException" in evaluated
 
 
+async def test_settings_can_be_parameters(place: Place) -> None:
+    pipe = await place.create()
+    answer = await pipe.put(
+        on_demand(shell("A", maximumRetries="#{myTimes}", retryDelay="#{myDelay}")),
+        [{"id": "myTimes", "type": "Integer"}, {"id": "myDelay", "type": "String"}],
+        {"myTimes": "1", "myDelay": "2 hours"},
+    )
+    assert not answer.errored
+    await pipe.activate()
+    await place.fail()
+    await place.passes(7199)
+    assert await place.poll() is None
+    await place.passes(1)
+    await place.fail()
+    assert await pipe.run() == {"A": "FAILED"}
+
+
+async def test_many_and_long_definitions_are_checked_one_by_one(place: Place) -> None:
+    pipe = await place.create()
+    long = [shell(f"A{n}", command="x" * 9000) for n in range(20)]
+    assert not (await pipe.put(on_demand(*long))).errored
+    for number in range(140):
+        answer = await pipe.put(on_demand(shell("A", maximumRetries=f"{number - 1}")))
+        assert answer.errored == (number == 0 or number > 6), number
+
+
 async def test_intervals_that_reach_over_too_many_others_are_refused() -> None:
     async with serving(quotas=AccountQuotas(rollups=24)) as place:
         pipe = await place.create()

@@ -297,6 +297,25 @@ async def test_a_full_disk_is_an_error_of_the_service_and_passes(
     assert taken == {at("A", attempt=1), at("B", attempt=1)}
 
 
+async def test_a_task_that_cannot_be_made_fails_nobody_else(
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(group: str, hostname: str | None) -> None:
+        raise ZeroDivisionError
+
+    poll = place.polling()
+    await place.passes(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(place.service._tasks, "hand_over", broken)
+        pipe = await place.pipeline(on_demand(shell("A")))  # is answered as if nothing was
+    assert "a task cannot be handed over" in caplog.text
+    assert await pipe.run() == {"A": "WAITING_FOR_RUNNER"}
+    assert await place.poll() is None  # it goes to the one who waits longer
+    task = await poll
+    assert task is not None
+    assert task.attempt_id == at("A", attempt=1)
+
+
 async def test_a_task_that_cannot_be_taken_back_is_ready_in_two_minutes(
     place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,12 +222,15 @@ async def test_a_resource_that_is_rerun_without_users_shuts_down_again(place: Pl
 
 
 async def test_cancelling_a_resource_cancels_what_runs_there(place: Place) -> None:
-    pipe = await place.pipeline(every("1 day", shell("A", runsOn=ref("R")), machine("R")))
+    pipe = await place.pipeline(
+        every("1 day", shell("A", runsOn=ref("R")), shell("B", runsOn=ref("R")), machine("R"))
+    )
+    await place.work(group(pipe.id), at_most=1)
     task = await place.begin(group(pipe.id))
     await pipe.set("TRY_CANCEL", at("R"))
 
     assert await place.report(task)
-    assert await pipe.run() == {"A": "CANCELED", "R": "CANCELED"}
+    assert await pipe.run() == {"A": "FINISHED", "B": "CANCELED", "R": "CANCELED"}
 
 
 @pytest.mark.parametrize("cancel", [True, False])

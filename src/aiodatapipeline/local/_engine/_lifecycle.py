@@ -273,9 +273,7 @@ class Lifecycle:
             for instance in world.instances(
                 "pipeline = ? AND NOT ended AND status <> 'INACTIVE'", pipeline.seq
             ):
-                fresh = world.instance(instance.seq)
-                if fresh and not fresh.ended:
-                    self._work.end(fresh, Status.CANCELED, reason=DEACTIVATED)
+                self._work.end(instance, Status.CANCELED, reason=DEACTIVATED)
         world.then(self._work.finish_pipeline, pipeline.seq)
 
     def _is_held(self, instance: Instance) -> bool:
