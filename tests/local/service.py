@@ -121,7 +121,7 @@ def tags(**values: str) -> list[Tag]:
     return [Tag(key=key, value=value) for key, value in values.items()]
 
 
-# -- what carries requests -------------------------------------------------------------------------
+# -- what carries requests ------------------------------------------------------------------------
 
 
 @cache
@@ -164,7 +164,7 @@ class Wire:
         return reply
 
 
-# -- the place --------------------------------------------------------------------------------------
+# -- the place ------------------------------------------------------------------------------------
 
 
 class Pipe:
@@ -334,8 +334,22 @@ class Place:
         found = await self.client.report_task_progress(task.task_id, fields=made)
         return found.canceled
 
-    async def end(self, task: TaskObject, status: str = "FINISHED", **error: str) -> None:
-        await self.client.set_task_status(task.task_id, status, **error)
+    async def end(
+        self,
+        task: TaskObject,
+        status: str = "FINISHED",
+        *,
+        error_id: str | None = None,
+        error_message: str | None = None,
+        error_stack_trace: str | None = None,
+    ) -> None:
+        await self.client.set_task_status(
+            task.task_id,
+            status,
+            error_id=error_id,
+            error_message=error_message,
+            error_stack_trace=error_stack_trace,
+        )
         await self.passes(0)
 
     async def work(
@@ -367,7 +381,7 @@ async def serving(
     store: str = ":memory:",
     clock: VirtualClock | None = None,
     quotas: AccountQuotas | None = None,
-    precondition: Callable[[PipelineObject], bool] = lambda _: True,
+    precondition: Callable[[PipelineObject], bool] | None = None,
     on_alarm: Callable[[Alarm], None] | None = None,
     resource_delay: float = 0.0,
 ) -> AsyncGenerator[Place, None]:
@@ -379,7 +393,9 @@ async def serving(
         clock,
         switches=switches or Switches(),
         quotas=quotas or AccountQuotas(),
-        hooks=Hooks(precondition=precondition, alarm=on_alarm or alarms.append),
+        hooks=Hooks(
+            precondition=precondition or Hooks().precondition, alarm=on_alarm or alarms.append
+        ),
         resource_delay=resource_delay,
         seed=1,
     )

@@ -9,6 +9,7 @@ from aiodatapipeline.local._switches import Switches
 from tests.local.service import (
     HOUR,
     Place,
+    asks,
     at,
     data,
     every,
@@ -81,6 +82,17 @@ async def test_activating_what_runs_cancels_all_and_runs_it_again(place: Place) 
     }
     canceled = await pipe.show(at("A"))
     assert canceled.string("cancellationReason") == "The pipeline was activated again."
+
+
+async def test_what_is_asked_for_a_run_is_cancelled_with_it(place: Place) -> None:
+    pipe = await place.pipeline(on_demand(shell("A", precondition=ref("P")), asks("P")))
+    task = await place.begin()
+    await place.passes(60)
+    await pipe.activate()
+
+    assert await place.report(task)
+    assert await place.work() == [at("P", 60, attempt=1), at("A", 60, attempt=1)]
+    assert (await pipe.instances())[at("P")] == "CANCELED"
 
 
 async def test_activating_what_runs_can_be_refused() -> None:

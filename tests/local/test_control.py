@@ -10,6 +10,7 @@ from tests.local.service import (
     HOUR,
     MINUTE,
     ONE_TRY,
+    Object,
     Place,
     alarm,
     asks,
@@ -210,6 +211,23 @@ async def test_rerunning_what_cascades_reruns_what_failed_with_it() -> None:
         assert await place.work() == [at(each, attempt=1 + (each == "A")) for each in "APBC"]
         assert set((await pipe.run()).values()) == {"FINISHED"}
         assert (await pipe.show(at("B"))).ref("@cascadeFailedOn") is None
+
+
+async def test_what_is_behind_in_two_ways_is_rerun_once() -> None:
+    async with serving(ONE_TRY) as place:
+        pipe = await place.pipeline(
+            every(
+                "1 day",
+                shell("A"),
+                shell("B", dependsOn=ref("A")),
+                shell("C", dependsOn=ref("A")),
+                shell("D", dependsOn=[ref("B"), ref("C")]),
+                failureAndRerunMode="cascade",
+            )
+        )
+        await place.fail()
+        await pipe.set("RERUN", at("A"), at("D"))
+        assert await place.work() == [at(each, attempt=1 + (each == "A")) for each in "ABCD"]
 
 
 async def test_rerunning_what_does_not_cascade_reruns_it_alone() -> None:
@@ -471,13 +489,13 @@ async def test_the_first_activation_can_jump_over_intervals_too(place: Place) ->
 
 
 async def test_nobody_waits_for_what_was_skipped(place: Place) -> None:
-    daily = {"id": "D", "type": "Schedule", "period": "1 day"} | from_("2026-01-01T00:00:00")
+    daily: Object = {"id": "D", "type": "Schedule", "period": "1 day"}
     pipe = await place.pipeline(
         every(
             "1 hour",
             shell("A", schedule=ref("D")),
             shell("B", dependsOn=ref("A")),
-            daily,
+            {**daily, **from_("2026-01-01T00:00:00")},
             schedule=from_("2026-01-01T00:00:00"),
         ),
         activate=False,

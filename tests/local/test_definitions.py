@@ -1,5 +1,8 @@
 """Definitions: put, validated, given back, and what may change once they have run."""
 
+# What is left behind is seen from inside alone.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import pytest
@@ -77,14 +80,17 @@ async def test_the_active_definition_is_the_one_that_was_activated_last(place: P
         await command("1")
 
 
+FATAL: list[tuple[list[Object], str]] = [
+    ([{"id": "A", "name": "A", "fields": [{"key": "k"}]}], "A: "),
+    ([{"id": "A", "name": "A", "fields": [{"key": "k", "stringValue": ""}]}], "A: "),
+    ([{"id": "A", "name": "A", "fields": []}] * 2, "A: "),
+    ([{"id": str(n), "name": "A", "fields": []} for n in range(4)], "4"),
+]
+
+
 @pytest.mark.parametrize(
     ("objects", "found"),
-    [
-        ([{"id": "A", "name": "A", "fields": [{"key": "k"}]}], "A: "),
-        ([{"id": "A", "name": "A", "fields": [{"key": "k", "stringValue": ""}]}], "A: "),
-        ([{"id": "A", "name": "A", "fields": []}] * 2, "A: "),
-        ([{"id": str(n), "name": "A", "fields": []} for n in range(4)], "4"),
-    ],
+    FATAL,
     ids=["a field without value", "an empty text", "one id twice", "too many objects"],
 )
 async def test_a_fatal_mistake_is_refused_and_nothing_saved(
@@ -321,6 +327,32 @@ async def test_the_strangest_definition_is_answered(place: Place, objects: list[
             "DescribeObjects", pipelineId=pipe.id, objectIds=[each], evaluateExpressions=True
         )
         assert "pipelineObjects" in evaluated or "InvalidRequestException" in evaluated
+
+
+async def test_settings_can_be_parameters(place: Place) -> None:
+    pipe = await place.create()
+    answer = await pipe.put(
+        on_demand(shell("A", maximumRetries="#{myTimes}", retryDelay="#{myDelay}")),
+        [{"id": "myTimes", "type": "Integer"}, {"id": "myDelay", "type": "String"}],
+        {"myTimes": "1", "myDelay": "2 hours"},
+    )
+    assert not answer.errored
+    await pipe.activate()
+    await place.fail()
+    await place.passes(7199)
+    assert await place.poll() is None
+    await place.passes(1)
+    await place.fail()
+    assert await pipe.run() == {"A": "FAILED"}
+
+
+async def test_many_and_long_definitions_are_checked_one_by_one(place: Place) -> None:
+    pipe = await place.create()
+    long = [shell(f"A{n}", command="x" * 9000) for n in range(20)]
+    assert not (await pipe.put(on_demand(*long))).errored
+    for number in range(140):
+        answer = await pipe.put(on_demand(shell("A", maximumRetries=f"{number - 1}")))
+        assert answer.errored == (number == 0 or number > 6), number
 
 
 async def test_intervals_that_reach_over_too_many_others_are_refused() -> None:

@@ -89,7 +89,7 @@ async def test_a_long_chain_runs_to_its_end(place: Place) -> None:
     assert names(await place.work()) == [f"A{n}" for n in range(60)]
 
 
-# -- preconditions that runners evaluate -------------------------------------------------------------
+# -- preconditions that runners evaluate ----------------------------------------------------------
 
 
 async def test_a_precondition_is_a_task_of_the_worker_group_of_its_activity(
@@ -175,8 +175,12 @@ async def test_only_a_precondition_can_be_false(place: Place) -> None:
 
 async def test_a_data_node_waits_for_its_preconditions(place: Place) -> None:
     pipe = await place.pipeline(
-        on_demand(shell("A", input=ref("D"), workerGroup="h"), data("D", precondition=ref("P")))
-        + [asks("P")]
+        [
+            *on_demand(
+                shell("A", input=ref("D"), workerGroup="h"), data("D", precondition=ref("P"))
+            ),
+            asks("P"),
+        ]
     )
     assert await pipe.run() == {
         "A": "WAITING_ON_DEPENDENCIES",
@@ -191,8 +195,12 @@ async def test_an_output_with_a_precondition_is_asked_about_when_it_is_written(
     place: Place,
 ) -> None:
     pipe = await place.pipeline(
-        on_demand(shell("A", output=ref("D"), workerGroup="h"), data("D", precondition=ref("P")))
-        + [asks("P")]
+        [
+            *on_demand(
+                shell("A", output=ref("D"), workerGroup="h"), data("D", precondition=ref("P"))
+            ),
+            asks("P"),
+        ]
     )
     assert (await pipe.run())["P"] == "WAITING_ON_DEPENDENCIES"
     assert names(await place.work("h")) == ["A", "P"]
@@ -232,8 +240,12 @@ async def test_a_precondition_of_several_is_asked_for_each(place: Place) -> None
 
 async def test_all_preconditions_must_be_met(place: Place) -> None:
     pipe = await place.pipeline(
-        on_demand(shell("A", precondition=[ref("P"), ref("Q"), ref("R")]), asks("P"), asks("Q"))
-        + [exists("R")]
+        [
+            *on_demand(
+                shell("A", precondition=[ref("P"), ref("Q"), ref("R")]), asks("P"), asks("Q")
+            ),
+            exists("R"),
+        ]
     )
 
     def how(task: TaskObject) -> str:
@@ -274,7 +286,7 @@ async def test_a_precondition_of_what_runs_on_a_resource_is_asked_there(
     assert await pipe.state() == "FINISHED"
 
 
-# -- preconditions that the service evaluates --------------------------------------------------------
+# -- preconditions that the service evaluates -----------------------------------------------------
 
 
 async def test_system_managed_preconditions_are_met_unless_somebody_says_otherwise(

@@ -105,12 +105,17 @@ async def test_reserved_error_ids_are_refused(place: Place) -> None:
 
 async def test_an_attempt_that_takes_too_long_is_cancelled_and_tried_again(place: Place) -> None:
     pipe = await place.pipeline(
-        on_demand(shell("A", attemptTimeout="1 hour", maximumRetries="1", onFail=ref("Alarm")))
-        + [alarm("Alarm")]
+        [
+            *on_demand(
+                shell("A", attemptTimeout="1 hour", maximumRetries="1", onFail=ref("Alarm"))
+            ),
+            alarm("Alarm"),
+        ]
     )
     await place.passes(DAY)  # waiting for a runner is no work
     for number in (1, 2):
         task = await place.begin()
+        canceled = False
         for _ in range(5):
             await place.passes(12 * MINUTE)
             canceled = await place.report(task)
@@ -174,6 +179,7 @@ async def test_what_is_late_can_be_terminated(place: Place) -> None:
         )
     )
     task = await place.begin()
+    canceled = False
     for _ in range(6):
         await place.passes(10 * MINUTE)
         canceled = await place.report(task)

@@ -30,8 +30,13 @@ def group(pipeline_id: str, after: float = 0) -> str:
 async def test_a_resource_is_created_and_offers_its_work_under_a_group_of_its_own() -> None:
     async with serving(resource_delay=5 * MINUTE) as place:
         pipe = await place.pipeline(
-            on_demand(shell("A", runsOn=ref("R"), input=ref("I"), output=ref("O")), machine("R"))
-            + [data("I"), data("O")]
+            [
+                *on_demand(
+                    shell("A", runsOn=ref("R"), input=ref("I"), output=ref("O")), machine("R")
+                ),
+                data("I"),
+                data("O"),
+            ]
         )
         # Source: the list-runs example of the AWS CLI.
         assert await pipe.run() == {
@@ -141,6 +146,7 @@ async def test_a_resource_that_lives_too_long_is_terminated_with_what_runs_there
         )
         await place.passes(MINUTE)
         task = await place.begin(group(pipe.id))
+        canceled = False
         for _ in range(12):
             await place.passes(10 * MINUTE)
             canceled = await place.report(task)
@@ -216,12 +222,15 @@ async def test_a_resource_that_is_rerun_without_users_shuts_down_again(place: Pl
 
 
 async def test_cancelling_a_resource_cancels_what_runs_there(place: Place) -> None:
-    pipe = await place.pipeline(every("1 day", shell("A", runsOn=ref("R")), machine("R")))
+    pipe = await place.pipeline(
+        every("1 day", shell("A", runsOn=ref("R")), shell("B", runsOn=ref("R")), machine("R"))
+    )
+    await place.work(group(pipe.id), at_most=1)
     task = await place.begin(group(pipe.id))
     await pipe.set("TRY_CANCEL", at("R"))
 
     assert await place.report(task)
-    assert await pipe.run() == {"A": "CANCELED", "R": "CANCELED"}
+    assert await pipe.run() == {"A": "FINISHED", "B": "CANCELED", "R": "CANCELED"}
 
 
 @pytest.mark.parametrize("cancel", [True, False])

@@ -579,12 +579,12 @@ def _read(operation: str, body: bytes) -> Request[Response]:
 
 def _wrong(error: pydantic.ValidationError) -> ServiceError:
     """Say what is wrong with a request in the words that AWS has for it."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
+    found = error.errors(include_url=False, include_context=False)
     first = found[0]
     where = ".".join(map(str, first["loc"])) or "the body"
-    if first["type"] == "missing":
+    if first["type"] == "missing" or first["input"] is None:
         text = f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
-    else:
+    else:  # the value is not repeated: it may be a secret
         text = f"Value at '{where}' failed to satisfy constraint: {first['msg']}"
     count_ = len(found)
     noun = "error" if count_ == 1 else "errors"

@@ -13,7 +13,7 @@ from aiodatapipeline.local._engine._refusals import (
     pipeline_not_found,
 )
 from aiodatapipeline.local._engine._runs import SCHEDULE, Runs
-from aiodatapipeline.local._engine._states import ENDED, HELD, PipelineState, Status
+from aiodatapipeline.local._engine._states import HELD, PipelineState, Status
 from aiodatapipeline.local._engine._work import (
     DEACTIVATED,
     OF_ATTEMPT,
@@ -273,9 +273,7 @@ class Lifecycle:
             for instance in world.instances(
                 "pipeline = ? AND NOT ended AND status <> 'INACTIVE'", pipeline.seq
             ):
-                fresh = world.instance(instance.seq)
-                if fresh and not fresh.ended:
-                    self._work.end(fresh, Status.CANCELED, reason=DEACTIVATED)
+                self._work.end(instance, Status.CANCELED, reason=DEACTIVATED)
         world.then(self._work.finish_pipeline, pipeline.seq)
 
     def _is_held(self, instance: Instance) -> bool:
@@ -365,8 +363,7 @@ class Lifecycle:
     def _rerun(self, instance: Instance) -> None:
         """Let an instance that ended wait again, with what it needs and what failed of it."""
         world = self._world
-        pipeline = world.pipeline(instance.pipeline)
-        scheduled = pipeline is not None and pipeline.state == PipelineState.SCHEDULED
+        scheduled = world.pipeline_of(instance).state == PipelineState.SCHEDULED
         todo, seen = [instance], {instance.seq}
         while todo:
             each = todo.pop()
@@ -396,7 +393,7 @@ class Lifecycle:
                     if one.status == Status.CASCADE_FAILED
                 ]
             for one in around:
-                if one.seq not in seen and one.status in ENDED:
+                if one.seq not in seen:
                     seen.add(one.seq)
                     todo.append(one)
             if scheduled:

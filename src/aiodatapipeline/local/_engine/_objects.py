@@ -31,10 +31,10 @@ _NOT_COPIED = {"parent"}
 
 
 def component_object(
-    world: World, pipeline: Pipeline, plan: Plan | None, own: EffectiveObject
+    world: World, pipeline: Pipeline, plan: Plan, own: EffectiveObject, shown: PipelineObject
 ) -> PipelineObject:
-    """Give a component: its definition, and how it is."""
-    fields = list(own.definition.fields)
+    """Give a component: its definition, as it is to be shown, and how it is."""
+    fields = list(shown.fields)
     if "parent" not in own.own and own.parent is not None:
         fields.append(Field.of("parent", Ref(own.parent.id)))
     system: dict[str, Value] = {
@@ -58,7 +58,7 @@ def component_object(
             "@latestCompletedRunTime",
         )
         system |= dict(zip(names, row, strict=True))
-    component = plan.components.get(own.id) if plan else None
+    component = plan.components.get(own.id)
     if component and component.cadence:
         system["@nextRunTime"] = world.next_run(pipeline, own.id)
     if own.type == "Schedule":
@@ -244,9 +244,8 @@ def scope_of(world: World, instance: Instance) -> RunTime:
 
 
 def _run_time(world: World, plan: Plan, instance: Instance) -> dict[str, dict[str, RunTimeValue]]:
-    pipeline = world.pipeline(instance.pipeline)
     common: dict[str, RunTimeValue] = {
-        "@pipelineId": pipeline.id if pipeline else "",
+        "@pipelineId": world.pipeline_of(instance).id,
         "@scheduledStartTime": read(instance.scheduled_start),
         "@scheduledEndTime": read(instance.scheduled_end),
     }
@@ -293,9 +292,8 @@ def _errors(world: World, node: Instance) -> dict[str, RunTimeValue]:
 
 
 def _run_fields(world: World, instance: Instance) -> dict[str, Value]:
-    pipeline = world.pipeline(instance.pipeline)
     fields: dict[str, Value] = {
-        "@pipelineId": pipeline.id if pipeline else None,
+        "@pipelineId": world.pipeline_of(instance).id,
         "@version": str(instance.version),
         "@scheduledStartTime": instance.scheduled_start,
         "@scheduledEndTime": instance.scheduled_end,

@@ -159,7 +159,7 @@ class Plan:
         self.max_runs = self._number(default, "maxActiveInstances", 1) if default else 1
         """Of an on-demand pipeline at once."""
         self._flattened: dict[str, PipelineObject] = {}
-        roles = self._roles()
+        self._role_of = roles = self._roles()
         self._cadences = {
             each.id: self._read_cadence(each)
             for each in self.resolved.objects.values()
@@ -335,7 +335,7 @@ class Plan:
         )
 
     def _known(self, each: EffectiveObject, key: str) -> tuple[str, ...]:
-        return tuple(ref for ref in dict.fromkeys(each.refs(key)) if ref in self.resolved.objects)
+        return tuple(ref for ref in dict.fromkeys(each.refs(key)) if ref in self._role_of)
 
     def overlaps(self) -> Iterator[tuple[str, str, int]]:
         """Give who waits for how many intervals of whom, where that is more than one."""

@@ -165,9 +165,7 @@ class _Batch:
         runs_on = next((each for each in around if each), "")
         resource = self._plan.components.get(runs_on)
         for each in component.preconditions:
-            guard = self._plan.components.get(each)
-            if guard is None:
-                continue
+            guard = self._plan.components[each]
             target = self.have(guard, interval, begins, node=(seq, component.id))
             self._edges.append((seq, target, PRECONDITION))
             if resource:
@@ -229,19 +227,17 @@ def _begins(component: Component, interval: Interval) -> float:
 def _relations(plan: Plan, component: Component) -> Iterator[tuple[str, str]]:
     """Give what there has to be with a component, and how it waits for that, if it does."""
     for each in component.targets:
-        if each in plan.components:
-            yield each, DEPENDENCY
+        yield each, DEPENDENCY
     if component.role is Role.DATA_NODE:
         for each in plan.producers.get(component.id, ()):
             yield each, DEPENDENCY
-    if component.runs_on and component.runs_on in plan.components:
+    if component.runs_on:
         yield component.runs_on, RESOURCE
     if component.role is Role.RESOURCE:
         for each in plan.users.get(component.id, ()):
             yield each, ""
     for each in component.outputs:
-        if each in plan.components:
-            yield each, ""
+        yield each, ""
 
 
 def _others(

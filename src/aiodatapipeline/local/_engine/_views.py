@@ -11,7 +11,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aiodatapipeline._text import first_surrogate
 from aiodatapipeline.definition.expressions import ExpressionError, parse
+from aiodatapipeline.errors import ServiceError
 from aiodatapipeline.local._engine import _objects
 from aiodatapipeline.local._engine._refusals import invalid_request
 from aiodatapipeline.local._engine._states import PipelineState
@@ -24,6 +26,8 @@ from aiodatapipeline.operations import DescribeObjectsRequest, QueryObjectsReque
 _PIPELINES_PER_PAGE = 50
 _OBJECTS_PER_PAGE = 25
 _IDS_PER_PAGE = 100
+# The greatest number of SQLite.
+_MOST = 2**63
 _GONE = "('DELETING', 'DELETED')"
 
 _TIMES = ("@scheduledStartTime", "@scheduledEndTime", "@actualStartTime", "@actualEndTime")
@@ -184,8 +188,7 @@ class Views:
         if instance is None:
             return self._component(pipeline, object_id, evaluate=evaluate)
         if evaluate and (wrong := _objects.problems(world, instance)):
-            key, reason = next(iter(wrong.items()))
-            raise invalid_request(f"{object_id!r}: {key!r} cannot be evaluated: {reason}")
+            raise _not_evaluated(object_id, wrong)
         if number is None:
             return _objects.instance_object(world, instance, evaluate=evaluate)
         attempt = next(each for each in world.attempts(instance.seq) if each.number == number)
@@ -212,10 +215,14 @@ class Views:
             plan = world.plan(pipeline.seq, pipeline.latest)
             own = plan.resolved.objects.get(object_id)
             if own is not None:
-                if evaluate and (wrong := plan.resolved.evaluated(object_id).problems):
-                    key, reason = next(iter(wrong.items()))
-                    raise invalid_request(f"{object_id!r}: {key!r} cannot be evaluated: {reason}")
-                return _objects.component_object(world, pipeline, plan, own)
+                written = own.definition
+                if evaluate:
+                    evaluated = plan.resolved.evaluated(object_id)
+                    if evaluated.problems:
+                        raise _not_evaluated(object_id, evaluated.problems)
+                    fields = [each for each in evaluated.object.fields if each.key in own.own]
+                    written = written.model_copy(update={"fields": tuple(fields)})
+                return _objects.component_object(world, pipeline, plan, own, written)
         raise invalid_request(f"the pipeline has no object {object_id[:60]!r}")
 
     def evaluate(self, pipeline: Pipeline, object_id: str, text: str) -> str:
@@ -308,7 +315,7 @@ class Views:
         plan = self._world.plan(pipeline.seq, pipeline.latest)
         for object_id in sorted(plan.resolved.objects):
             own = plan.resolved.objects[object_id]
-            shown = _objects.component_object(self._world, pipeline, plan, own)
+            shown = _objects.component_object(self._world, pipeline, plan, own, own.definition)
             if all(each.holds(shown) for each in conditions):
                 yield object_id
 
@@ -348,6 +355,11 @@ class _Condition:
                 return bool(set(said) & set(self._values))
 
 
+def _not_evaluated(object_id: str, problems: Mapping[str, str]) -> ServiceError:
+    key, reason = next(iter(problems.items()))
+    return invalid_request(f"{object_id!r}: {key!r} cannot be evaluated: {reason}")
+
+
 def _condition(selector: Selector) -> _Condition:
     field, operator = selector.field_name or "", selector.operator
     kind = operator.type if operator else None
@@ -376,8 +388,15 @@ def _read_marker(marker: str, kinds: tuple[type, ...] = (int,)) -> list[Any]:
     """Read a marker that was given with a page: values of these types."""
     try:
         values = json.loads(base64.urlsafe_b64decode(marker.encode()))
-        if tuple(map(type, values)) == kinds:
+        if tuple(map(type, values)) == kinds and all(map(_is_ours, values)):
             return list(values)
     except (ValueError, TypeError, RecursionError):
         pass
     raise invalid_request("the marker is none that was given with a page")
+
+
+def _is_ours(value: str | int) -> bool:
+    """Whether a marker's value is one that the store takes."""
+    if isinstance(value, int):
+        return 0 <= value < _MOST
+    return first_surrogate(value) is None

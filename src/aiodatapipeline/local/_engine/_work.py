@@ -57,11 +57,9 @@ class Work:
             self._start_or_queue(instance, component)
 
     def _may_go_on(self, instance: Instance) -> bool:
-        pipeline = self._world.pipeline(instance.pipeline)
         return (
             instance.status == Status.WAITING_ON_DEPENDENCIES
-            and pipeline is not None
-            and pipeline.state == PipelineState.SCHEDULED
+            and self._world.pipeline_of(instance).state == PipelineState.SCHEDULED
         )
 
     def _consider_guard(self, instance: Instance, component: Component) -> None:
@@ -196,9 +194,7 @@ class Work:
         return next((each for each in found if each is not None), None)
 
     def _group_of(self, resource: Instance) -> str:
-        pipeline = self._world.pipeline(resource.pipeline)
-        assert pipeline is not None  # noqa: S101  # an instance has one
-        return f"{pipeline.id}_{resource.id}"
+        return f"{self._world.pipeline_of(resource).id}_{resource.id}"
 
     def close_attempt(self, attempt: Attempt, status: Status, task_state: str) -> None:
         """End an attempt; whoever still works on it will be told."""
@@ -225,8 +221,7 @@ class Work:
     def _try_again(self, instance: Instance, how: str, when: float) -> None:
         """Come back to an instance later, or after the next activation."""
         world = self._world
-        pipeline = world.pipeline(instance.pipeline)
-        if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
+        if world.pipeline_of(instance).state != PipelineState.SCHEDULED:
             self.set_aside(instance)
             return
         if how == "retry" and instance.status != Status.WAITING_FOR_RUNNER:
@@ -257,10 +252,7 @@ class Work:
     def on_retry(self, seq: int) -> None:
         """Make the next attempt."""
         instance = self._world.instance(seq)
-        if instance is None or instance.status != Status.WAITING_FOR_RUNNER:
-            return
-        pipeline = self._world.pipeline(instance.pipeline)
-        if pipeline and pipeline.state == PipelineState.SCHEDULED:
+        if instance and self._world.pipeline_of(instance).state == PipelineState.SCHEDULED:
             self.offer(instance)
 
     # -- what the service does itself ---------------------------------------------------------
@@ -304,7 +296,7 @@ class Work:
         """Let a resource be there: what runs on it can be polled for under its own group."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or instance.status != Status.CREATING:
+        if instance is None or world.pipeline_of(instance).state == PipelineState.DELETING:
             return
         world.move(instance, Status.RUNNING)
         world.store.do(
@@ -443,11 +435,8 @@ class Work:
         """Carry out actions about an instance, and keep a record."""
         world = self._world
         plan = world.plan(node.pipeline, node.version)
-        pipeline = world.pipeline(node.pipeline)
         for action in actions:
-            component = plan.components.get(action)
-            if component is None or pipeline is None:
-                continue
+            component = plan.components[action]
             name = f"@{action}@{node.component}_{node.scheduled_start}"
             world.store.do(
                 "INSERT INTO instance (pipeline, id, component, kind, version, node, status,"
@@ -485,7 +474,7 @@ class Work:
                 if not node.ended:
                     self.end(node, Status.CANCELED, reason=f"Terminated by {action}.")
             else:
-                self._tell(Alarm(pipeline.id, world.now_written, node.id, done))
+                self._tell(Alarm(world.pipeline_of(node).id, world.now_written, node.id, done))
 
     def _tell(self, alarm: Alarm) -> None:
         try:

@@ -290,6 +290,12 @@ class World:
         )
         return written(row[0]) if row else None
 
+    def pipeline_of(self, row: Instance | Attempt) -> Pipeline:
+        """Give whose an instance or an attempt is."""
+        pipeline = self.pipeline(row.pipeline)
+        assert pipeline is not None  # noqa: S101  # each has one
+        return pipeline
+
     def component(self, instance: Instance) -> Component:
         """Give what an instance is made by."""
         return self.plan(instance.pipeline, instance.version).components[instance.component]
