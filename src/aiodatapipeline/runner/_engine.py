@@ -111,7 +111,8 @@ class Engine:
             self._outbox.close()
             self._tell(EventKind.STOPPED, None, {"undelivered": self.undelivered})
             if self._hook is not None:
-                await asyncio.to_thread(self._hook.close)
+                with self._clock.working():
+                    await asyncio.to_thread(self._hook.close)
 
     async def _serve(self, *, until_idle: bool) -> None:
         async with asyncio.TaskGroup() as group:
