@@ -100,8 +100,7 @@ class Answer:
 
     @property
     def members(self) -> dict[str, Any]:
-        members = json.loads(self.body)
-        assert isinstance(members, dict)
+        members: dict[str, Any] = json.loads(self.body)
         return members
 
     @property

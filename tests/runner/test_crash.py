@@ -114,7 +114,7 @@ async def crash(
             cuts = [chance.randrange(1, POINTS) for _ in range(restarts)]
             for number, cut in enumerate([*cuts, *[0] * 12]):
                 statuses = await b.statuses(pipeline)
-                if set(statuses.values()) <= ENDED and not cut:
+                if set(statuses.values()) <= ENDED and number > restarts:
                     break
 
                 await run_worker(

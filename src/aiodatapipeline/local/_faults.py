@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,8 +77,9 @@ class Fault:
     def __post_init__(self) -> None:
         """Refuse what makes no sense, in words."""
         object.__setattr__(self, "kind", FaultKind(self.kind))
-        if isinstance(self.operations, str):
-            object.__setattr__(self, "operations", (self.operations,))
+        one = isinstance(self.operations, str)
+        named = (self.operations,) if one else tuple(self.operations)
+        object.__setattr__(self, "operations", named)
         for wrong, message in self._doubts():
             if wrong:
                 raise ValueError(message)
@@ -210,7 +211,7 @@ class Faults:
         self._running = ()
 
     @contextmanager
-    def during(self, *faults: Fault) -> Iterator[None]:
+    def during(self, *faults: Fault) -> Generator[None]:
         """Have something go wrong as long as a ``with`` block lasts."""
         numbers = {self.add(fault) for fault in faults}
         try:

@@ -98,11 +98,15 @@ class Front:
                 answer = await self._spoil(fault, operation, body, alive)
         return self._dated(answer, skew)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Let go of what waits here; whoever asks from now on finds the connection broken."""
         self._closing = True
         for waiting in self._waiting:
             waiting.set()
+
+    async def aclose(self) -> None:
+        """Close, and take polls away whose connections are gone."""
+        self.close()
         for task in self._unnoticed:
             task.cancel()
         if self._unnoticed:
@@ -125,9 +129,12 @@ class Front:
             return await self.service.answer(operation, body, alive)
         # Nobody tells it when the poller goes.
         task = asyncio.ensure_future(self.service.answer(operation, body, _always))
-        self._unnoticed.add(task)
-        task.add_done_callback(self._unnoticed.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._unnoticed.add(task)
+            task.add_done_callback(self._unnoticed.discard)
+            raise
 
     async def _spoil(
         self, fault: Fault, operation: str, body: bytes, alive: Alive

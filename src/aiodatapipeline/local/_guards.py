@@ -34,8 +34,12 @@ class Guards:
     def of(cls, host: str, port: int) -> Guards:
         """Guard a service that listens on a host and a port."""
         wildcard = host in _WILDCARDS
-        names = {"localhost", "127.0.0.1", "[::1]"} | (set() if wildcard else {_in_url(host)})
-        hosts = {f"{name}:{port}" for name in names} | (names if port == _HTTP_PORT else set())
+        names = {"localhost", "127.0.0.1", "[::1]"}
+        if not wildcard:
+            names.add(_in_url(host))
+        hosts = {f"{name}:{port}" for name in names}
+        if port == _HTTP_PORT:
+            hosts |= names
         return cls(
             url=f"http://{'127.0.0.1' if wildcard else _in_url(host)}:{port}",
             hosts=None if wildcard else frozenset(hosts),

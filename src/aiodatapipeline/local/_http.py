@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -384,7 +384,7 @@ class _Connection(web.RequestHandler):
     _body: StreamReader | None = None
 
     @contextmanager
-    def reading(self, body: StreamReader) -> Iterator[None]:
+    def reading(self, body: StreamReader) -> Generator[None]:
         """Have somebody told who waits for a body, when what comes instead is none."""
         self._body = body
         try:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._clock import Clock, SystemClock
 from aiodatapipeline._config import CallOptions
 from aiodatapipeline._seam import Transport
 from aiodatapipeline.local._admin import Admin
+from aiodatapipeline.local._engine._world import Alarm, Hooks
 from aiodatapipeline.local._faults import Faults
-from aiodatapipeline.local._front import Answering, Front
+from aiodatapipeline.local._front import Front
 from aiodatapipeline.local._http import HttpServer, Page, Patience
+from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._rates import PER_SECOND, Rates
+from aiodatapipeline.local._service import Service
 from aiodatapipeline.local._signature import Credential, Verifier
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.local._transport import LocalTransport
@@ -25,12 +31,12 @@ from aiodatapipeline.local._transport import LocalTransport
 _ANYBODY = "local"
 
 
-class Closing(Answering, Protocol):
-    """A service that was opened and is closed."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What there is while it is open."""
 
-    async def aclose(self) -> None:
-        """Give open polls their empty answer, and leave everything on disk."""
-        ...
+    service: Service
+    transport: LocalTransport
 
 
 class LocalDataPipeline:
@@ -44,6 +50,10 @@ class LocalDataPipeline:
         clock: What time it is; a ``VirtualClock`` can skip hours.
         credentials: The secret of each access key, or a ``Credential`` with a session token
             too. Signatures are verified, over HTTP, if there are any.
+        quotas: What there may be at most; ``AccountQuotas.AWS`` is what an account has.
+        hooks: What the application does in the place of what is not here.
+        resource_delay: Seconds that a simulated resource takes to be created.
+        seed: For ids that are the same in every run; None for ids that nobody can guess.
         rates: True to hold callers to the account's rates, or calls per second by operation.
         faults: What is to go wrong; more can be added to it at any time.
         admin: Whether faults and a virtual clock can be had over HTTP, below ``/admin``.
@@ -56,13 +66,17 @@ class LocalDataPipeline:
 
     def __init__(
         self,
-        store: str = ":memory:",
+        store: str | Path = ":memory:",
         *,
         host: str = "127.0.0.1",
         port: int | None = 0,
         switches: Switches | None = None,
         clock: Clock | None = None,
         credentials: Mapping[str, str | Credential] | None = None,
+        quotas: AccountQuotas | None = None,
+        hooks: Hooks | None = None,
+        resource_delay: float = 0.0,
+        seed: int | None = None,
         rates: bool | Mapping[str, float] = False,
         faults: Faults | None = None,
         admin: bool = False,
@@ -75,7 +89,18 @@ class LocalDataPipeline:
         """What time it is in the service."""
         self.faults = Faults() if faults is None else faults
         """What goes wrong, and what did."""
-        self._store, self._credentials = store, dict(credentials or {})
+        self._make_service = partial(
+            Service,
+            str(store),
+            self.clock,
+            switches=self.switches,
+            quotas=quotas or AccountQuotas(),
+            hooks=hooks or Hooks(),
+            resource_delay=resource_delay,
+            seed=seed,
+        )
+        self._open: _Open | None = None
+        self._credentials = dict(credentials or {})
         self._rates = PER_SECOND if rates is True else rates or None
         self._http: HttpServer | None = None
         if port is not None:
@@ -89,10 +114,6 @@ class LocalDataPipeline:
                 patience=patience,
             )
         self._stack = AsyncExitStack()
-        self._transport: LocalTransport | None = None
-
-    def _make_service(self) -> Closing:
-        raise NotImplementedError
 
     async def open(self) -> None:
         """Read the state, go on where it stopped, and listen. What is open stays so.
@@ -101,7 +122,7 @@ class LocalDataPipeline:
             StoreError: The state cannot be read, or another process has it.
             OSError: The port is in use.
         """
-        if self._transport is not None:
+        if self._open is not None:
             return
         service = self._make_service()
         rates = Rates(self.clock, self._rates) if self._rates else None
@@ -109,19 +130,21 @@ class LocalDataPipeline:
         async with AsyncExitStack() as stack:
             # Closed from the last to the first: what waits in front, then open polls, so that
             # connections have nothing left to wait for.
+            stack.push_async_callback(front.aclose)
             if self._http is not None:
                 stack.push_async_callback(self._http.aclose)
-            stack.push_async_callback(service.aclose)
-            stack.push_async_callback(front.aclose)
+            stack.callback(service.close)
+            stack.callback(front.close)
             if self._http is not None:
                 stack.callback(self._http.stop_listening)
                 await self._http.open(front)
-            self._transport = LocalTransport(front, asyncio.get_running_loop())
+            transport = LocalTransport(front, asyncio.get_running_loop())
+            self._open = _Open(service, transport)
             self._stack = stack.pop_all()
 
     async def aclose(self) -> None:
         """Give open polls their empty answer, and close connections and state."""
-        self._transport = None
+        self._open = None
         await self._stack.aclose()
 
     async def __aenter__(self) -> Self:
@@ -155,7 +178,7 @@ class LocalDataPipeline:
         Raises:
             RuntimeError: It is not open.
         """
-        return self._opened()
+        return self._opened().transport
 
     def client(self, *, options: CallOptions | None = None) -> DataPipelineClient:
         """Make a client, to be opened: over HTTP, or without a socket if there is none.
@@ -179,7 +202,28 @@ class LocalDataPipeline:
             options=options,
         )
 
-    def _opened(self) -> LocalTransport:
-        if self._transport is None:
+    @property
+    def worker_groups(self) -> Mapping[str, int]:
+        """The worker groups that are polled for now, with the number of open polls of each."""
+        return self._opened().service.worker_groups
+
+    def alarms(self) -> Sequence[Alarm]:
+        """Give the alarms that went off, the first one first.
+
+        Raises:
+            RuntimeError: It is not open.
+        """
+        return self._opened().service.alarms()
+
+    async def reset(self) -> None:
+        """Forget all pipelines. Open polls, faults and the time stay as they are.
+
+        Raises:
+            RuntimeError: It is not open.
+        """
+        await self._opened().service.reset()
+
+    def _opened(self) -> _Open:
+        if self._open is None:
             raise RuntimeError("the local service is not open: use 'async with service:' first")
-        return self._transport
+        return self._open
