@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from aiodatapipeline import DataPipelineClient
-from aiodatapipeline.cli import _demo, _doctor, _outbox, _run
+from aiodatapipeline.cli import main
+from aiodatapipeline.cli._demo import FastClock
 from aiodatapipeline.definition import Definition
 from aiodatapipeline.local import LocalDataPipeline
 from aiodatapipeline.models import PipelineObject, TaskObject
 from tests.cli.thread import LoopThread
 
 ResultT = TypeVar("ResultT")
-
-app = typer.Typer()
-app.command()(_demo.demo)
-app.command()(_doctor.doctor)
-app.command()(_run.run)
-app.add_typer(_outbox.outbox, name="outbox")
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +28,38 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
+@dataclass(frozen=True)
+class Result:
+    """What came of a command."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+Cli = Callable[..., Result]
+
+
 @pytest.fixture
-def cli() -> Callable[..., Result]:
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
     """Call a command, as ``cli("outbox", "list")``."""
 
     def call(*arguments: str, **environment: str) -> Result:
-        return CliRunner().invoke(app, arguments, env=environment, catch_exceptions=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        code = main(arguments)
+        said = capsys.readouterr()
+        return Result(code, said.out, said.err)
 
-    return call
+    logger = logging.getLogger("aiodatapipeline")
+    level = logger.level
+    yield call
+    logger.setLevel(level)
 
 
 class Served:
@@ -49,7 +68,7 @@ class Served:
     def __init__(self) -> None:
         self._thread = LoopThread()
         # It holds a poll for 90 seconds, of its time: a runner that waits for that is idle.
-        self.service = LocalDataPipeline(clock=_demo.FastClock(60.0))
+        self.service = LocalDataPipeline(clock=FastClock(60.0))
         self._names = iter(range(1000))
 
     def __enter__(self) -> Self:

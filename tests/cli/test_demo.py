@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import Result
 
 from aiodatapipeline.cli import _demo
 from aiodatapipeline.cli._demo import Ending, FastClock, Row, Screen, show
 from aiodatapipeline.definition import Definition, check
 from aiodatapipeline.models import ParameterValue
+from tests.cli.conftest import Cli
 
 DATA = Path(_demo.__file__).parent / "demo"
 
 
-def test_the_whole_pipeline_ends_well(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_the_whole_pipeline_ends_well(cli: Cli, tmp_path: Path) -> None:
     result = cli("demo", "--directory", str(tmp_path / "new"))
 
     assert result.exit_code == 0, result.output
@@ -71,7 +71,7 @@ def totals_in_order(totals: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def test_nothing_is_left_of_a_demonstration_without_a_directory(
-    cli: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
@@ -83,8 +83,9 @@ def test_nothing_is_left_of_a_demonstration_without_a_directory(
 
 
 def test_a_demonstration_that_does_not_end_in_time_is_a_failure(
-    cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, "aiodatapipeline")  # as with --debug
     monkeypatch.setattr(_demo, "_LIMIT", 0.3)
     monkeypatch.setattr(_demo, "_ARRIVAL", 0.2)
 
@@ -92,12 +93,11 @@ def test_a_demonstration_that_does_not_end_in_time_is_a_failure(
 
     assert result.exit_code == 1
     assert "Not everything ended FINISHED" in result.output
+    assert "assigned @AskRates" in caplog.text
 
 
 @pytest.mark.parametrize("where", ["full", "full/file/new"])
-def test_a_directory_that_cannot_be_had_is_told(
-    cli: Callable[..., Result], tmp_path: Path, where: str
-) -> None:
+def test_a_directory_that_cannot_be_had_is_told(cli: Cli, tmp_path: Path, where: str) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
 

@@ -7,19 +7,18 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from typer.testing import Result
 
 from aiodatapipeline._clock import SystemClock
 from aiodatapipeline.cli import _doctor
 from aiodatapipeline.runner._outbox import FileOutbox
-from tests.cli.conftest import Served
+from tests.cli.conftest import Cli, Result, Served
 from tests.cli.test_outbox import left_behind, made_up
 from tests.cli.thread import LoopThread
 from tests.integration.server import Answer, Server, always, http, refusal
@@ -48,9 +47,7 @@ def verdicts(result: Result) -> dict[str, str]:
     return found
 
 
-def test_a_machine_that_is_fit_is_told_so(
-    cli: Callable[..., Result], served: Served, tmp_path: Path
-) -> None:
+def test_a_machine_that_is_fit_is_told_so(cli: Cli, served: Served, tmp_path: Path) -> None:
     result = cli("doctor", "--endpoint-url", served.url, "--state-dir", str(tmp_path / "a" / "new"))
 
     found = verdicts(result)
@@ -63,7 +60,7 @@ def test_a_machine_that_is_fit_is_told_so(
 
 
 def test_without_credentials_there_is_nobody_to_ask(
-    cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
 
@@ -85,7 +82,7 @@ def test_without_credentials_there_is_nobody_to_ask(
     ],
 )
 def test_a_service_that_says_no_is_understood(
-    cli: Callable[..., Result], code: str, verdict: str, advice: str
+    cli: Cli, code: str, verdict: str, advice: str
 ) -> None:
     with answering(refusal(code, "so it is")) as url:
         result = cli("doctor", "--endpoint-url", url)
@@ -97,7 +94,7 @@ def test_a_service_that_says_no_is_understood(
     assert result.exit_code == int(verdict == "bad")
 
 
-def test_an_address_where_nobody_listens_is_told(cli: Callable[..., Result]) -> None:
+def test_an_address_where_nobody_listens_is_told(cli: Cli) -> None:
     result = cli("doctor", "--endpoint-url", "http://127.0.0.1:9")
 
     assert verdicts(result)["service"] == "bad"
@@ -112,9 +109,7 @@ def test_an_address_where_nobody_listens_is_told(cli: Callable[..., Result]) -> 
         (3600, "bad", " s ahead of the service's"),
     ],
 )
-def test_a_clock_that_is_off_is_told(
-    cli: Callable[..., Result], ahead: int, verdict: str, found: str
-) -> None:
+def test_a_clock_that_is_off_is_told(cli: Cli, ahead: int, verdict: str, found: str) -> None:
     told = http(
         {"pipelineIdList": [], "hasMoreResults": False},
         headers={"Date": formatdate(time.time() - ahead, usegmt=True)},
@@ -127,9 +122,7 @@ def test_a_clock_that_is_off_is_told(
 
 
 @pytest.mark.parametrize("date", ["yesterday", ""])
-def test_an_answer_without_a_time_tells_nothing_of_the_clock(
-    cli: Callable[..., Result], date: str
-) -> None:
+def test_an_answer_without_a_time_tells_nothing_of_the_clock(cli: Cli, date: str) -> None:
     with answering(http({"pipelineIdList": []}, headers={"Date": date})) as url:
         assert verdicts(cli("doctor", "--endpoint-url", url))["clock"] == "unknown"
 
@@ -138,7 +131,7 @@ def test_an_answer_without_a_time_tells_nothing_of_the_clock(
 
 
 @pytest.fixture
-def found(cli: Callable[..., Result]) -> Callable[..., Result]:
+def found(cli: Cli) -> Cli:
     def call(*arguments: str) -> Result:
         return cli("doctor", "--endpoint-url", "http://127.0.0.1:9", *arguments)
 
@@ -153,7 +146,7 @@ def limit_files(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
 
 
 def test_more_tasks_than_files_are_allowed_are_too_many(
-    found: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    found: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit_files(monkeypatch, 100)
 
@@ -161,30 +154,26 @@ def test_more_tasks_than_files_are_allowed_are_too_many(
     assert verdicts(found("--concurrency", "5"))["open files"] == "bad"
 
 
-def test_files_without_limit_are_enough(
-    found: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_without_limit_are_enough(found: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_files(monkeypatch, resource.RLIM_INFINITY)
 
     assert verdicts(found("--concurrency", "5"))["open files"] == "good"
 
 
 def test_a_system_without_limits_of_that_kind_is_let_through(
-    found: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    found: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)
 
     assert verdicts(found())["open files"] == "unknown"
 
 
-def test_more_tasks_than_an_account_can_report_are_doubtful(found: Callable[..., Result]) -> None:
+def test_more_tasks_than_an_account_can_report_are_doubtful(found: Cli) -> None:
     assert verdicts(found("--concurrency", "600"))["account's limits"] == "good"
     assert verdicts(found("--concurrency", "601"))["account's limits"] == "doubtful"
 
 
-def test_a_machine_without_a_shell_is_told(
-    found: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_without_a_shell_is_told(found: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_doctor, "_SHELL", "/no/such/sh")
 
     assert verdicts(found())["shell"] == "bad"
@@ -195,7 +184,7 @@ class Usage(NamedTuple):
 
 
 def test_a_disk_that_is_nearly_full_is_doubtful(
-    found: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    found: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
     def usage(path: Path) -> Usage:
@@ -206,7 +195,7 @@ def test_a_disk_that_is_nearly_full_is_doubtful(
     assert verdicts(found())["scratch directory"] == "doubtful"
 
 
-def test_a_state_directory_is_looked_into(found: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_state_directory_is_looked_into(found: Cli, tmp_path: Path) -> None:
     async def make() -> None:
         FileOutbox(tmp_path / "empty", SystemClock()).close()
 

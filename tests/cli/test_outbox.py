@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from aiodatapipeline import TaskStatus
 from aiodatapipeline._clock import SystemClock
-from aiodatapipeline.errors import DataPipelineError
 from aiodatapipeline.models import PipelineObject, TaskObject
 from aiodatapipeline.operations import SetTaskStatusRequest
-from aiodatapipeline.runner import OutboxError
 from aiodatapipeline.runner._outbox import FileOutbox, RowState
-from tests.cli.conftest import Served
+from tests.cli.conftest import Cli, Served
 
 JOB = {"id": "Job", "type": "ShellCommandActivity", "command": "true"}
 
@@ -56,9 +52,7 @@ def made_up(attempt_id: str) -> TaskObject:
     )
 
 
-def test_what_the_service_does_not_have_is_listed(
-    cli: Callable[..., Result], tmp_path: Path
-) -> None:
+def test_what_the_service_does_not_have_is_listed(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path, made_up("@Job_2026-01-01T00:00:00_Attempt=1"))
 
     waiting = cli("outbox", "list", "--state-dir", str(tmp_path)).output
@@ -72,7 +66,7 @@ def test_what_the_service_does_not_have_is_listed(
     assert "task-" not in waiting + everything
 
 
-def test_an_empty_outbox_is_told_so(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_an_empty_outbox_is_told_so(cli: Cli, tmp_path: Path) -> None:
     FileOutbox(tmp_path, SystemClock()).close()
 
     assert cli("outbox", "list", "--state-dir", str(tmp_path)).output == "Nothing is waiting.\n"
@@ -80,7 +74,7 @@ def test_an_empty_outbox_is_told_so(cli: Callable[..., Result], tmp_path: Path) 
     assert everything == "There is nothing in it.\n"
 
 
-def test_all_that_is_known_of_a_task_is_shown(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_all_that_is_known_of_a_task_is_shown(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path, made_up("@Job_Attempt=1"))
 
     job = cli("outbox", "show", "1", "--state-dir", str(tmp_path)).output
@@ -94,7 +88,7 @@ def test_all_that_is_known_of_a_task_is_shown(cli: Callable[..., Result], tmp_pa
     assert "why           another has it\n" in shown
 
 
-def test_a_task_that_is_not_there_is_told(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_task_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path)
 
     result = cli("outbox", "show", "9", "--state-dir", str(tmp_path))
@@ -105,16 +99,17 @@ def test_a_task_that_is_not_there_is_told(cli: Callable[..., Result], tmp_path: 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "1"], ["retry"]])
 def test_a_directory_without_an_outbox_is_told_and_gets_none(
-    cli: Callable[..., Result], tmp_path: Path, command: list[str]
+    cli: Cli, tmp_path: Path, command: list[str]
 ) -> None:
-    with pytest.raises(OutboxError, match="there is no outbox in"):
-        cli("outbox", *command, "--state-dir", str(tmp_path / "typo"))
+    result = cli("outbox", *command, "--state-dir", str(tmp_path / "typo"))
 
+    assert result.exit_code == 1
+    assert "aiodatapipeline: there is no outbox in" in result.stderr
     assert not (tmp_path / "typo").exists()
 
 
 def test_a_retry_delivers_what_is_left_and_takes_no_work(
-    cli: Callable[..., Result], served: Served, tmp_path: Path
+    cli: Cli, served: Served, tmp_path: Path
 ) -> None:
     first = served.put(JOB)
     task = served.poll("etl")
@@ -130,7 +125,7 @@ def test_a_retry_delivers_what_is_left_and_takes_no_work(
 
 
 def test_a_retry_that_reaches_nobody_keeps_what_is_left(
-    cli: Callable[..., Result], served: Served, tmp_path: Path
+    cli: Cli, served: Served, tmp_path: Path
 ) -> None:
     left_behind(tmp_path, made_up("@Job_Attempt=1"))
 
@@ -144,10 +139,11 @@ def test_a_retry_that_reaches_nobody_keeps_what_is_left(
     assert "@Job" in cli("outbox", "list", "--state-dir", str(tmp_path)).output
 
 
-def test_an_outbox_in_use_is_left_alone(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_an_outbox_in_use_is_left_alone(cli: Cli, tmp_path: Path) -> None:
     outbox = FileOutbox(tmp_path, SystemClock())
 
-    with pytest.raises(DataPipelineError, match="another task runner has the state directory"):
-        cli("outbox", "retry", "--state-dir", str(tmp_path))
+    result = cli("outbox", "retry", "--state-dir", str(tmp_path))
 
     outbox.close()
+    assert result.exit_code == 1
+    assert "another task runner has the state directory" in result.stderr

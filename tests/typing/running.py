@@ -1,34 +1,30 @@
-"""What objects come to at run time, and periods."""
+"""The built-in handlers, and a runner that is adapted to where it is started."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from pathlib import Path
 from typing import assert_type
 
-from aiodatapipeline.definition import EvaluatedObject, ResolvedDefinition, RunTime
-from aiodatapipeline.definition.schedules import Period, Unit, read_date_time, write_date_time
-from aiodatapipeline.models import PipelineObject, Ref
+from aiodatapipeline.runner import Event, RunningTask, RunResult, TaskRunner
+from aiodatapipeline.runner.builtin import BuiltIn, ShellCommandActivity, add_builtin
 
 
-def objects_are_evaluated(resolved: ResolvedDefinition, at: datetime) -> None:
-    found = resolved.evaluated("A", {"A": {"@scheduledStartTime": at, "node": Ref("B")}})
-    several: RunTime = {"A": {"input": (Ref("B"), Ref("C")), "@attemptCount": 1}}
-
-    assert_type(found, EvaluatedObject)
-    assert_type(found.object, PipelineObject)
-    assert_type(found.problems, Mapping[str, str])
-    resolved.evaluated("A", several)
-    resolved.evaluated("A", {"@attemptCount": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    resolved.evaluated("A", {"A": {"x": object()}})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+def note(event: Event) -> None:
+    assert_type(event.attempt_id, str)
 
 
-def periods_are_counted(start: datetime) -> None:
-    period = Period.parse("1 day")
+async def a_runner_without_code(runner: TaskRunner) -> None:
+    add_builtin(runner)
+    add_builtin(runner, BuiltIn(shell="/bin/bash", scratch=Path("/scratch"), kill_grace=5))
+    add_builtin(runner, "bash")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    BuiltIn("/bin/bash")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
-    assert_type(period.count, int)
-    assert_type(period.unit, Unit)
-    assert_type(period.after(start, 2), datetime)
-    assert_type(period.elapsed(start, read_date_time("2026-01-31T00:00:00")), int)
-    assert_type(write_date_time(start), str)
-    Period(1, "fortnight")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    runner.adapt(worker_group=["a", "b"], state_dir="state", max_concurrency=2, on_event=note)
+    assert_type(runner.running, tuple[RunningTask, ...])
+    assert_type(await runner.run(deliver_only=True), RunResult)
+
+
+def progress_is_read(task: RunningTask, fields: ShellCommandActivity) -> None:
+    assert_type(task.progress, Mapping[str, str | float])
+    assert_type(fields.command, str | None)

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from aiodatapipeline._version import __version__
-from aiodatapipeline.cli import _local
+from aiodatapipeline.cli import _demo, _doctor, _local, _outbox, _run
 from aiodatapipeline.cli._failure import Failure
+from aiodatapipeline.errors import DataPipelineError
 
 _NAME = "aiodatapipeline"
 _DEBUG = "--debug"
@@ -25,10 +26,14 @@ _WrongUse: type[Exception] = next(
 
 app = typer.Typer(
     name=_NAME,
-    help="AWS Data Pipeline: a local one, and tools for it.",
+    help="AWS Data Pipeline: task runners, a local service, and tools for both.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(_demo.demo)
+app.command("run")(_run.run)
+app.add_typer(_outbox.outbox, name="outbox")
+app.command("doctor")(_doctor.doctor)
 app.command("local")(_local.local)
 
 
@@ -69,6 +74,8 @@ def run(arguments: Sequence[str]) -> int:
         return _tell(getattr(error, "format_message", error.__str__)(), 2, debug=debug)
     except Failure as error:
         return _tell(str(error), error.exit_code, debug=debug)
+    except DataPipelineError as error:
+        return _tell(str(error), 1, debug=debug)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001  # no traceback is for a user

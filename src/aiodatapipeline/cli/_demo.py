@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import time
@@ -65,6 +66,10 @@ def demo(
     preconditions, and runs a task runner until the pipeline is finished. No account is needed.
     """
     console = Console(highlight=False)
+    # What a log says is on the screen; that an attempt fails belongs to it.
+    logger = logging.getLogger("aiodatapipeline")
+    if logger.getEffectiveLevel() > logging.DEBUG:
+        logger.setLevel(logging.ERROR)
     with _directory(directory) as where:
         ending = asyncio.run(play(where, console, speed=speed))
         show(ending, console, kept=directory is not None)

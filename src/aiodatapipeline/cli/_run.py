@@ -7,8 +7,8 @@ import importlib
 import logging
 import sys
 from collections import deque
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Self
@@ -29,7 +29,6 @@ from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
 _OUTCOMES, _DRAWN = 10, 4
 
 _STYLES = {"FINISHED": "green", "FAILED": "bold red", "FALSE": "yellow"}
-_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def run(
@@ -93,7 +92,10 @@ def run(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    with _logging(console if view else None), view or Quiet():
+    with ExitStack() as shown:
+        if view:
+            shown.enter_context(_Above(console))
+            shown.enter_context(view)
         result = asyncio.run(chosen.run(signals=True, until_idle=until_idle))
     console.print(told(result))
     raise typer.Exit(result.exit_code)
@@ -161,16 +163,6 @@ def told(result: RunResult) -> str:
     }
     said = [f"{count} {what}" for what, count in counts.items() if count]
     return f"Tasks: {', '.join(said) or 'none'}."
-
-
-class Quiet:
-    """Shows nothing: the log does."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 class View:
@@ -256,27 +248,21 @@ def _length(seconds: float) -> str:
 
 
 class _Above(logging.Handler):
-    """Prints records above the view."""
+    """Prints warnings above the view; the rest of the log has no place there."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._console = console
+        self._logger = logging.getLogger("aiodatapipeline")
 
     def emit(self, record: logging.LogRecord) -> None:
         self._console.print(Text(self.format(record)))
 
+    def __enter__(self) -> None:
+        self._logger.addHandler(self)
+        self._logger.propagate = False
 
-@contextmanager
-def _logging(console: Console | None) -> Generator[None]:
-    """Log to a console above a view, from warnings up; in plain lines to stderr without one."""
-    handler = logging.StreamHandler() if console is None else _Above(console)
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    logger = logging.getLogger("aiodatapipeline")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+    def __exit__(self, *_: object) -> None:
+        self._logger.propagate = True
+        self._logger.removeHandler(self)

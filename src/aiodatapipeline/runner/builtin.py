@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from aiodatapipeline.models import Ref
 from aiodatapipeline.runner import _logs
 from aiodatapipeline.runner._aside import to_its_end
-from aiodatapipeline.runner._handlers import Handlers
 from aiodatapipeline.runner._logs import ActivityLog
 from aiodatapipeline.runner._places import Place, StorageError
+from aiodatapipeline.runner._runner import TaskRunner
 from aiodatapipeline.runner._shell import Ended, NotStartedError, Script, run_script
 from aiodatapipeline.runner._staging import Staging, node
 from aiodatapipeline.runner._storage import S3Settings, Storage
@@ -102,7 +102,7 @@ class Exists(BaseModel):
     """The data that is to exist."""
 
 
-def add_builtin(runner: Handlers, settings: BuiltIn | None = None) -> None:
+def add_builtin(runner: TaskRunner, settings: BuiltIn | None = None) -> None:
     """Let a runner handle ShellCommandActivity, ShellCommandPrecondition and Exists.
 
     A type that it has a handler of already keeps that one. The handlers need a POSIX system.

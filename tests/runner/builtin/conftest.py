@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from aiodatapipeline.models import PipelineObject, Ref
-from aiodatapipeline.runner._handlers import Handlers
+from aiodatapipeline.runner._runner import TaskRunner
 from aiodatapipeline.runner._s3 import S3
 from aiodatapipeline.runner._task import CancelReason, Task, TaskInfo, Unlinked
 from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
@@ -84,7 +84,7 @@ class Hand:
         attempt_id: str = "@Job_2026-01-01T00:00:00_Attempt=1",
     ) -> object:
         """Run the handler of a type, and give what it returned."""
-        handlers = Handlers()
+        handlers = TaskRunner("etl")
         add_builtin(handlers, self.settings)
         handler = handlers.get(kind)
         assert handler is not None
