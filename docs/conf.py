@@ -38,13 +38,17 @@ myst_heading_anchors = 3
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
+# The fixtures are for those who have it.
+autodoc_mock_imports = ["pytest"]
 autodoc_typehints_format = "short"
 
 nitpick_ignore_regex = [
     # The references of other projects would have to be fetched: only ours are checked.
     ("py:.*", r"(?!aiodatapipeline\b).*"),
     # A type variable has no page.
-    ("py:.*", r"aiodatapipeline\..*\b(ResponseT|PageT|ItemT_co)"),
+    ("py:.*", r"aiodatapipeline\..*\b(ResponseT|PageT|ItemT_co|RequestT|RequestT_co)"),
+    # Nor has what a stub begins a script with.
+    ("py:class", r"aiodatapipeline\.testing\._stub\._Lines"),
     # Nor has a validator inside of a type, which nobody outside calls.
     ("py:class", r"aiodatapipeline\.definition\.(_written\.\w+|objects\._.*)"),
 ]

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from aiodatapipeline import CallOptions, DataPipelineClient, ThrottlingException
@@ -182,3 +183,36 @@ async def test_a_reset_forgets_the_pipelines() -> None:
 
         assert (await client.list_pipelines()).pipeline_id_list == ()
         assert list(service.alarms()) == []
+
+
+# -- the page -----------------------------------------------------------------------------
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_a_browser_gets_a_page() -> None:
+    async with LocalDataPipeline() as service, service.client() as client:
+        made = await client.create_pipeline("nightly", "u")
+
+        status, page = await get(service.endpoint_url)
+        of_pipeline = await get(f"{service.endpoint_url}/pipelines/{made.pipeline_id}")
+
+    assert status == 200
+    assert f'<a href="/pipelines/{made.pipeline_id}">nightly</a>' in page
+    assert (of_pipeline[0], "<h1>nightly</h1>" in of_pipeline[1]) == (200, True)
+
+
+async def test_a_browser_gets_none_if_it_is_not_wanted() -> None:
+    async with LocalDataPipeline(page=False) as service:
+        assert (await get(service.endpoint_url))[0] == 405
+
+
+async def test_a_browser_gets_none_where_requests_have_to_be_signed() -> None:
+    async with LocalDataPipeline(credentials={"AKID": "s3cret"}) as service:
+        status, text = await get(service.endpoint_url)
+
+    assert status == 403
+    assert "every request has to be signed, which a browser does not do" in text

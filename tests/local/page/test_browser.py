@@ -109,6 +109,8 @@ class Reader:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self._send("Emulation.setEmulatedMedia", {"features": [scheme]})
+        # What the page before had to complain of is its own affair.
+        await self._do(self._browser.get, "about:blank")
         await self._do(self._browser.get_log, "browser")
         await self._do(self._browser.get, self.url + path)
 

@@ -20,7 +20,7 @@ from aiodatapipeline.local._times import written
 from aiodatapipeline.models import Field
 from aiodatapipeline.operations import GetPipelineDefinitionResponse
 
-PIPELINES, RUNS, INSTANCES, ATTEMPTS, TASKS, ALARMS = 200, 20, 200, 20, 200, 50
+PIPELINES, RUNS, INSTANCES, ATTEMPTS, TASKS, ALARMS = 200, 10, 100, 20, 200, 50
 """How many of each are given at most."""
 _VERSIONS = 20
 MASK = "***"

@@ -86,7 +86,8 @@ class Site:
             seen = await self._service.see(Sight.overview)
         except StoreError as error:
             return _failed(error)
-        return _html(render_overview(seen, self._service.pollers))
+        pollers = self._service.pollers
+        return _html(await asyncio.to_thread(render_overview, seen, pollers))
 
     async def _pipeline(self, pipeline_id: str, before: str | None) -> Reply:
         try:
@@ -96,23 +97,20 @@ class Site:
         if seen is None:
             text = "It was deleted, or there never was one with this id."
             return _html(render_message("There is no such pipeline", text), 404)
-        return _html(render_pipeline(seen, await self._drawing(seen), latest=before is None))
-
-    async def _drawing(self, seen: PipelineSight) -> Html:
-        if not seen.objects:
-            return no_drawing("There is no definition to draw yet.")
         key = (seen.definition, seen.line.name, tuple(seen.statuses.items()))
         drawing = self._drawings.get(key)
         if drawing is None:
-            # Not here, where clients would wait for it.
-            drawing = await asyncio.to_thread(_draw, seen)
-            self._drawings[key] = drawing
+            drawing = self._drawings[key] = await asyncio.to_thread(_draw, seen)
             if len(self._drawings) > _DRAWINGS:
                 self._drawings.popitem(last=False)
-        return drawing
+        page = partial(render_pipeline, seen, drawing, latest=before is None)
+        # In a thread, as the drawing: the service goes on meanwhile.
+        return _html(await asyncio.to_thread(page))
 
 
 def _draw(seen: PipelineSight) -> Html:
+    if not seen.objects:
+        return no_drawing("There is no definition to draw yet.")
     try:
         answer = GetPipelineDefinitionResponse.from_wire(json.loads(seen.definition))
         definition = Definition.from_response(answer)
