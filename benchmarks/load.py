@@ -20,57 +20,69 @@ def request(url: str, operation: str, body: bytes) -> bytes:
     ) + body
 
 
-class Connection(asyncio.Protocol):
-    """One request after the other, over one socket for as long as the server keeps it open."""
+class _Socket(asyncio.Protocol):
+    """One connection; a request has its answer before the next is sent."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname, parts.port
-        self._transport: asyncio.Transport | None = None
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.answered: asyncio.Future[bytes] | None = None
         self._received = b""
-        self._answered: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport, self._received = transport, b""
+        self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(ConnectionResetError("the server has hung up"))
+        self.transport = None
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_exception(ConnectionResetError("the server has hung up"))
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end:
             return
-        _, _, length = head.lower().partition(b"\r\ncontent-length:")
+        lower = head.lower()
+        _, _, length = lower.partition(b"\r\ncontent-length:")
         if len(body) < int(length.partition(b"\r\n")[0] or 0):
             return
         self._received = b""
-        if self._answered is not None and not self._answered.done():
+        if b"\r\nconnection: close" in lower and self.transport is not None:
+            self.transport.close()
+            self.transport = None
+        if self.answered is not None and not self.answered.done():
             if head[9:12] == b"200":
-                self._answered.set_result(body)
+                self.answered.set_result(body)
             else:
-                self._answered.set_exception(RuntimeError((head + b"\n" + body).decode()))
+                self.answered.set_exception(RuntimeError((head + b"\n" + body).decode()))
+
+
+class Connection:
+    """One request after the other, over one socket for as long as the server keeps it open."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname, parts.port
+        self._socket = _Socket()
 
     async def send(self, data: bytes) -> bytes:
         """Send a request; give the body of its answer.
 
         Raises:
             RuntimeError: It is not 200.
+            OSError: The server is not there, or has hung up.
         """
         loop = asyncio.get_running_loop()
-        self._answered = loop.create_future()
-        if self._transport is None or self._transport.is_closing():
-            await loop.create_connection(lambda: self, self._host, self._port)
-        assert self._transport is not None
-        self._transport.write(data)
-        return await self._answered
+        if self._socket.transport is None:
+            _, self._socket = await loop.create_connection(_Socket, self._host, self._port)
+        assert self._socket.transport is not None
+        self._socket.answered = loop.create_future()
+        self._socket.transport.write(data)
+        return await self._socket.answered
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self._socket.transport is not None:
+            self._socket.transport.abort()
 
 
 class Connections:

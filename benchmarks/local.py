@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks.load import Connections, request
+from benchmarks.load import Connection, Connections, request
 from benchmarks.service import moto, ours
 from benchmarks.table import show, spread, target
 
-ROUNDS = 9
+ROUNDS = 7
 # Requests of a turn, and what a turn of ours may have more, as it takes less time.
-CALLS = {1: 100, 32: 320}
+CALLS = {1: 64, 32: 128}
 SHARE = {1: 3.0, 32: 10.0}
 
 OBJECTS = [
@@ -78,7 +78,7 @@ OPERATIONS: dict[str, Build] = {
 
 async def run() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        with ours(str(Path(directory, "store"))) as (url, _), moto() as (other, _):
+        with ours("--store", str(Path(directory, "store"))) as (url, _), moto() as (other, _):
             await _beside_moto(url, other)
 
 
@@ -120,10 +120,6 @@ async def _beside_moto(url: str, other: str) -> None:
 
 
 async def _pipelines(url: str) -> list[str]:
-    async with Connections(url, 1) as connections:
-        del connections
-    from benchmarks.load import Connection
-
     connection = Connection(url)
     found = [
         json.loads(await connection.send(_create(url, [], 0)))["pipelineId"] for _ in range(25)

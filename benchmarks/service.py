@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 @contextmanager
 def ours(*arguments: str) -> Generator[tuple[str, int]]:
     """Run a local service meanwhile; give its URL and the id of its process."""
-    command = [sys.executable, "-m", "benchmarks.service", *arguments]
+    command = [sys.executable, "-m", "aiodatapipeline.cli", "local", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -30,9 +29,7 @@ def moto() -> Generator[tuple[str, int]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(port)
             yield f"http://127.0.0.1:{port}", process.pid
@@ -49,26 +46,3 @@ def _wait_for(port: int) -> None:
         else:
             return
     raise TimeoutError("moto's server does not answer")
-
-
-async def _serve(store: str) -> None:
-    from aiodatapipeline._clock import SystemClock
-    from aiodatapipeline.local._engine._world import Hooks
-    from aiodatapipeline.local._front import Front
-    from aiodatapipeline.local._http import HttpServer
-    from aiodatapipeline.local._quotas import AccountQuotas
-    from aiodatapipeline.local._service import Service
-    from aiodatapipeline.local._switches import Switches
-
-    clock = SystemClock()
-    begin = time.perf_counter()
-    service = Service(store, clock, switches=Switches(), quotas=AccountQuotas(), hooks=Hooks())
-    server = HttpServer(clock)
-    await server.open(Front(service, clock, Switches()))
-    print("listening on", server.url, flush=True)
-    print(f"opened in {time.perf_counter() - begin:.3f} s", file=sys.stderr)
-    await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))

@@ -10,6 +10,12 @@ import pytest
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", action="store_true", help="try many more cases, for minutes instead of seconds"
+    )
+
+
 @pytest.fixture(scope="session")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
