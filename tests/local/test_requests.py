@@ -330,7 +330,7 @@ async def test_a_task_that_cannot_be_taken_back_is_ready_in_two_minutes(
     monkeypatch.setattr(place.service._store, "_db", broken)
     assert json.loads((await lost).body) == {}
     broken.full = False
-    assert "ready again in two minutes" in caplog.text
+    assert "ready again when its lease is over" in caplog.text
     assert await place.poll() is None
     await place.passes(2 * MINUTE)
     assert await place.poll() is not None

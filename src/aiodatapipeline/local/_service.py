@@ -382,12 +382,13 @@ class Service:
         try:
             with self._store.unit() as batch:
                 task = self._tasks.hand_over(poll.worker_group, poll.hostname)
-        except StoreError:
+        except StoreError as error:
+            _log.error("a task cannot be handed over: %s", error)  # noqa: TRY400  # it says it all
             self._world.ready_groups.add(poll.worker_group)  # for later
             self._rest()
             return None
         except Exception:  # noqa: BLE001  # the other groups get their tasks all the same
-            _log.exception("a task of %r cannot be handed over", poll.worker_group)
+            _log.exception("a task cannot be handed over to %r", poll.worker_group)
             return None
         return _Given(*task, batch) if task else None
 
