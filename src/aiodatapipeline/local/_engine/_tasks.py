@@ -79,12 +79,13 @@ class Tasks:
             if row:
                 world.store.do("UPDATE task SET state = 'held' WHERE id = ?", row[0])
                 return str(row[0])
-        secret = world.random.getrandbits(192).to_bytes(24, "big")
-        task_id = ":".join(
-            base64.b64encode(each).decode() for each in (pipeline_id.encode(), secret)
-        )
-        world.store.do("INSERT INTO task VALUES (?, ?, 'held')", task_id, attempt.seq)
-        return task_id
+        while True:  # a seed gives the same ids again after a restart
+            secret = world.random.getrandbits(192).to_bytes(24, "big")
+            parts = (pipeline_id.encode(), secret)
+            task_id = ":".join(base64.b64encode(each).decode() for each in parts)
+            sql = "INSERT INTO task VALUES (?, ?, 'held') ON CONFLICT DO NOTHING"
+            if world.store.do(sql, task_id, attempt.seq):
+                return task_id
 
     def take_back(self, task_id: str) -> None:
         """Take a task back that could not be given: its poller hung up."""
