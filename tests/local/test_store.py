@@ -800,6 +800,18 @@ async def test_leases_retries_and_schedules_go_on_after_a_restart(path: str) -> 
         assert len(await _ids_now(place, pipe.id)) == 3
 
 
+async def test_ids_that_a_seed_gives_do_not_repeat_after_a_restart(path: str) -> None:
+    async with stored(path) as place:
+        pipes = [await place.pipeline(on_demand(shell("A"), shell("B")))]
+        tasks = [await place.take()]
+    async with stored(path) as place:
+        pipes.append(await place.create("other"))
+        tasks.append(await place.take())
+
+    assert pipes[0].id != pipes[1].id
+    assert tasks[0].task_id != tasks[1].task_id
+
+
 async def test_a_restart_catches_up_on_what_fell_due_meanwhile(path: str) -> None:
     async with stored(path) as place:
         pipe = await place.pipeline(every("1 hour", shell("A")))

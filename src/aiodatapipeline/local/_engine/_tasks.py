@@ -79,14 +79,12 @@ class Tasks:
             if row:
                 world.store.do("UPDATE task SET state = 'held' WHERE id = ?", row[0])
                 return str(row[0])
-        while True:  # with a seed, the ids of an earlier process come again
+        while True:  # a seed gives the same ids again after a restart
             secret = world.random.getrandbits(192).to_bytes(24, "big")
-            task_id = ":".join(
-                base64.b64encode(each).decode() for each in (pipeline_id.encode(), secret)
-            )
-            if world.store.do(
-                "INSERT OR IGNORE INTO task VALUES (?, ?, 'held')", task_id, attempt.seq
-            ):
+            parts = (pipeline_id.encode(), secret)
+            task_id = ":".join(base64.b64encode(each).decode() for each in parts)
+            sql = "INSERT INTO task VALUES (?, ?, 'held') ON CONFLICT DO NOTHING"
+            if world.store.do(sql, task_id, attempt.seq):
                 return task_id
 
     def take_back(self, task_id: str) -> None:
@@ -114,7 +112,8 @@ class Tasks:
         instance = world.instance(attempt.instance) if attempt else None
         if attempt is None or instance is None or attempt.status in ENDED or attempt.task is None:
             return
-        if world.pipeline_of(attempt).state != PipelineState.SCHEDULED:
+        pipeline = world.pipeline(attempt.pipeline)
+        if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
             # No poll would bring it to another runner.
             self._work.close_attempt(attempt, Status.CANCELED, "lost")
             self._work.set_aside(instance)
@@ -178,7 +177,7 @@ class Tasks:
                 raise task_not_found()
             case Late.INVALID_REQUEST:
                 raise invalid_request("the task is no longer the sender's")
-            case _:
+            case Late.IGNORED | Late.ACCEPTED:
                 return True
 
     def set_status(self, request: SetTaskStatusRequest) -> None:
@@ -222,7 +221,7 @@ class Tasks:
                 raise invalid_request("the task is no longer the sender's")
             case Late.IGNORED:
                 return False
-            case _:
+            case Late.ACCEPTED:
                 return True
 
     def _fitting(self, stack_trace: str | None) -> str | None:
@@ -259,9 +258,9 @@ class Tasks:
             if pipeline and pipeline.state in {PipelineState.DELETING, PipelineState.DELETED}:
                 raise pipeline_deleted(pipeline.id)
             raise task_not_found()
-        pipeline = self._world.pipeline_of(task.instance)
-        if pipeline.state == PipelineState.DELETING:
-            raise pipeline_deleted(pipeline.id)
+        pipeline = self._world.pipeline(task.instance.pipeline)
+        if pipeline is None or pipeline.state == PipelineState.DELETING:
+            raise pipeline_deleted(pipeline.id if pipeline else "")
         return task
 
     def _find(self, task_id: str) -> _Task | None:
