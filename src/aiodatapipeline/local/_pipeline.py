@@ -86,11 +86,11 @@ class LocalDataPipeline:
         page: bool = True,
         patience: Patience | None = None,
     ) -> None:
-        self.switches = switches or Switches()
+        self.switches: Switches = switches or Switches()
         """How it behaves where nobody knows how the real one does."""
         self.clock: Clock = clock or SystemClock()
         """What time it is in the service."""
-        self.faults = Faults() if faults is None else faults
+        self.faults: Faults = Faults() if faults is None else faults
         """What goes wrong, and what did."""
         self._make_service = partial(
             Service,

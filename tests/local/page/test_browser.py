@@ -286,6 +286,14 @@ async def test_hostile_texts_run_nothing(place: Place, reader: Reader) -> None:
         assert [each for each in complaints if "404" not in each] == []
 
 
+# Statuses that go beyond their chips.
+TOO_WIDE = """
+[...document.querySelectorAll(".chip")]
+  .filter(one => one.scrollWidth > one.clientWidth)
+  .map(one => `${one.innerText}: ${one.scrollWidth} > ${one.clientWidth}`)
+"""
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 async def test_it_is_readable_on_a_phone_and_in_the_dark(
@@ -298,6 +306,7 @@ async def test_it_is_readable_on_a_phone_and_in_the_dark(
         await reader.open(path, width=width, dark=dark)
 
         assert await reader.find("document.documentElement.scrollWidth <= innerWidth")
+        assert await reader.find(TOO_WIDE) == []
         ground = await reader.find("getComputedStyle(document.body).backgroundColor")
         ink = await reader.find("getComputedStyle(document.body).color")
         lightness = [sum(map(int, colour[4:-1].split(","))) for colour in (ground, ink)]

@@ -97,7 +97,9 @@ class Site:
         if seen is None:
             text = "It was deleted, or there never was one with this id."
             return _html(render_message("There is no such pipeline", text), 404)
-        key = (seen.definition, seen.line.name, tuple(seen.statuses.items()))
+        # No definition is kept here: it has secrets in it.
+        digest = hashlib.sha256(seen.definition.encode()).digest()
+        key = (digest, seen.line.name, tuple(seen.statuses.items()))
         drawing = self._drawings.get(key)
         if drawing is None:
             drawing = self._drawings[key] = await asyncio.to_thread(_draw, seen)
