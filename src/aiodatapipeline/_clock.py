@@ -12,10 +12,12 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
+from weakref import WeakSet
 
 
 class Appointment(Protocol):
@@ -108,6 +110,8 @@ class _Call:
             self.callback()
 
 
+# Seconds of real time after which a loop that does not answer is looked at: it may have ended.
+_GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
@@ -130,9 +134,10 @@ class VirtualClock:
         self._numbers = itertools.count()
         self._calls: list[_Call] = []
         self._lock = threading.Lock()  # a runner keeps its leases in a thread of their own
-        self._loops: set[asyncio.AbstractEventLoop] = set()
         self._working = 0
         self._works = 0  # how often somebody began to
+        # Loops that have asked for calls. One may have none to come, and be about to ask.
+        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
     def time(self) -> float:
         """Give the seconds since the epoch."""
@@ -143,10 +148,11 @@ class VirtualClock:
         call = _Call(when, next(self._numbers), asyncio.get_running_loop(), callback)
         with self._lock:
             self._loops.add(call.loop)
-            if when > self._now:
+        if when <= self._now:
+            call.loop.call_soon(call.make)
+        else:
+            with self._lock:
                 heapq.heappush(self._calls, call)
-                return call
-        call.loop.call_soon(call.make)
         return call
 
     @contextmanager
@@ -193,35 +199,34 @@ class VirtualClock:
         """Give everybody turns until nobody has been at work for a round."""
         here = asyncio.get_running_loop()
         while True:
-            with self._lock:
-                # One that has no appointment now may be about to make its next.
-                self._loops = {loop for loop in self._loops if loop.is_running()}
-                others = self._loops - {here}
-                works = self._works
+            works = self._works
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
+            with self._lock:
+                others = {loop for loop in self._loops if loop is not here}
             for loop in others:
                 await _turns(loop)
-            if self._working:
+            if not self._working and works == self._works:
+                return
+            while self._working:  # noqa: ASYNC110  # it is a number that other threads change
                 # Somebody waits for a socket or a thread, which take real time.
                 await asyncio.sleep(0.0005)
-            elif works == self._works:
-                return
 
 
 async def _turns(loop: asyncio.AbstractEventLoop) -> None:
-    """Wait until an event loop of another thread has gone round some times, or ended."""
-    here = asyncio.get_running_loop()
-    gone_round = here.create_future()
+    """Wait until an event loop of another thread has gone round some times, or has ended."""
+    gone_round: Future[None] = Future()
 
     def turn(left: int) -> None:
         if left:
             loop.call_soon(turn, left - 1)
         else:
-            with suppress(RuntimeError):
-                here.call_soon_threadsafe(gone_round.set_result, None)
+            gone_round.set_result(None)
 
-    with suppress(RuntimeError):  # it is closed
+    try:
         loop.call_soon_threadsafe(turn, _TURNS)
-        while not gone_round.done() and loop.is_running():
-            await asyncio.wait({gone_round}, timeout=0.05)
+    except RuntimeError:
+        return  # it is closed
+    known = asyncio.wrap_future(gone_round)
+    while loop.is_running() and not known.done():
+        await asyncio.wait([known], timeout=_GLANCE)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,7 +16,30 @@ from hypothesis import given
 from aiodatapipeline.definition import Definition
 from tests.definition.strategies import Body, bodies
 
-awscli: Any = importlib.import_module("awscli.customizations.datapipeline.translator")
+
+def _imported(module: str) -> Any:
+    """Import from the AWS CLI, which puts its own botocore in the place of the one installed.
+
+    Everybody else goes on with what they had, so no module of either is left half exchanged.
+    """
+    finders, before = sys.meta_path[:], _theirs()
+    for name in before:
+        del sys.modules[name]
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.meta_path[:] = finders
+        for name in _theirs():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _theirs() -> dict[str, ModuleType]:
+    packages = {"awscli", "botocore", "s3transfer"}
+    return {name: each for name, each in sys.modules.items() if name.split(".")[0] in packages}
+
+
+awscli = _imported("awscli.customizations.datapipeline.translator")
 
 FILES = Path(__file__).parent / "files"
 WHOLE_FILES = sorted(

@@ -21,7 +21,7 @@ from aiodatapipeline.definition import (
     Severity,
     check,
 )
-from aiodatapipeline.models import ParameterValue, PipelineObject
+from aiodatapipeline.models import ParameterValue, PipelineObject, Ref
 
 FILES = Path(__file__).parent / "files"
 WHOLE_FILES = sorted(
@@ -251,6 +251,8 @@ PLANTED: list[tuple[Mapping[str, Changes | None], FindingId, str, str]] = [
     ({"Work": {"stdout": "#{command.nope}"}}, FindingId.UNKNOWN_NAME, "Work", "stdout"),
     ({"Work": {"stdout": "#{node.name}"}}, FindingId.UNKNOWN_NAME, "Work", "stdout"),
     ({"Work": {"stdout": "#{@nope}"}}, FindingId.UNKNOWN_NAME, "Work", "stdout"),
+    ({"Alarm": {"message": "#{node.nope}"}}, FindingId.UNKNOWN_NAME, "Alarm", "message"),
+    ({"Ready": {"s3Key": "#{node.nope.x}"}}, FindingId.UNKNOWN_NAME, "Ready", "s3Key"),
     ({"Base": {"myWhat": "#{command} #{nope}"}}, FindingId.UNKNOWN_NAME, "Base", "myWhat"),
     ({"Default": {"pipelineLogUri": "#{myLogs}"}},
      FindingId.UNKNOWN_NAME, "Default", "pipelineLogUri"),
@@ -294,6 +296,11 @@ def test_a_planted_mistake_is_found_and_nothing_else(
         {"Work": {"dependsOn": [{"ref": "Data"}, {"ref": "Machine"}]}},
         {"Default": {"parent": {"ref": "Root"}}, "Root": {"role": "inherited"}},
         {"Daily": {"myField": "2026-01-01T00:00:00"}},
+        {"Alarm": {"message": "#{node} #{node.input.filePath} #{node.errorMessage} #{node.myX}"},
+         "After": {"onFail": {"ref": "Alarm"}, "myX": "1"}},
+        {"Alarm": {"message": "#{node.command}"}, "Work": {"onFail": GONE},
+         "Base": {"onFail": {"ref": "Alarm"}}},
+        {"Alarm": {"message": "#{node.whatever}"}, "Work": {"onFail": GONE}},
         {"Alarm": {"errorId": "x", "type": "NewAlarm"}},
         {"Daily": {"type": "Schedule", "period": "#{myHours} days"}},
     ],
@@ -593,6 +600,50 @@ def test_far_too_many_objects_take_no_time() -> None:
     assert time.perf_counter() - began < 5
 
 
+def test_a_cycle_of_ten_thousand_parents_is_told_and_nothing_hangs() -> None:
+    count = 10_000
+    ring = tuple(
+        PipelineObject.of(f"O{n}", {"parent": Ref(f"O{(n + 1) % count}"), f"x{n}": "#{x0}"})
+        for n in range(count)
+    )
+    began = time.process_time()
+
+    findings = check(Definition(objects=ring), quotas=Quotas(objects=count)).findings
+
+    assert {each.id for each in findings} == {FindingId.PARENT_CYCLE, FindingId.TOO_DEEP}
+    assert time.process_time() - began < 5
+
+
+def test_a_hundred_levels_of_parents_are_looked_into_and_no_more() -> None:
+    chain = [PipelineObject.of("O0", {"x": "#{nope}"})]
+    chain += (PipelineObject.of(f"O{n}", {"parent": Ref(f"O{n - 1}")}) for n in range(1, 100))
+    deeper = (PipelineObject.of("O100", {"parent": Ref("O99")}), *chain)
+    raised = Quotas(objects=101)
+
+    assert found(Definition(objects=tuple(chain))) == [
+        (FindingId.UNKNOWN_NAME, "O0", "x"),
+        (FindingId.MISSING_FIELD, "O99", "type"),
+    ]
+    finding = only(Definition(objects=deeper), quotas=raised)
+    assert (finding.id, finding.severity) == (FindingId.TOO_DEEP, Severity.WARNING)
+    assert finding.object_id == "O100"
+    assert "has 100 objects above it" in finding.message
+
+
+def test_many_abstract_objects_that_inherit_from_each_other_take_no_time() -> None:
+    objects = tuple(
+        PipelineObject.of(
+            f"O{n}", {f"x{n}": "#{x0}"} | ({"parent": Ref(f"O{n + 1}")} if n % 90 else {})
+        )
+        for n in range(5_000)
+    )
+    began = time.process_time()
+
+    check(Definition(objects=objects), quotas=Quotas(objects=5_000))
+
+    assert time.process_time() - began < 5
+
+
 def test_fifty_parameters_are_allowed() -> None:
     parameters = {f"myP{n}": {"default": "x"} for n in range(48)}
 
@@ -695,7 +746,12 @@ def test_the_schedule_type_can_be_a_parameter() -> None:
 def test_no_secret_is_in_a_finding() -> None:
     definition = good(
         {
-            "Work": {"*myKey": "#{hush", "maximumRetries": "#{*mySecret}", "stdout": "#{*myNo}"},
+            "Work": {
+                "*myKey": "#{hush",
+                "*myX": "#{hush}",
+                "maximumRetries": "#{*mySecret}",
+                "stdout": "#{*myNo}",
+            },
             "Daily": {"startDateTime": "#{*mySecret}"},
         },
         {"*mySecret": {"type": "Integer", "allowedValues": "hush1"}},

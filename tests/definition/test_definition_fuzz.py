@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aiodatapipeline.definition import Definition, DefinitionError, check, resolve
+from aiodatapipeline.definition import Definition, DefinitionError, RunTime, check, resolve
 from aiodatapipeline.definition._catalog import catalog
-from aiodatapipeline.models import Field, ParameterObject, ParameterValue, PipelineObject
+from aiodatapipeline.models import Field, ParameterObject, ParameterValue, PipelineObject, Ref
 from tests.definition.strategies import Body, bodies
 
 FILES = Path(__file__).parent / "files"
@@ -163,7 +163,7 @@ def test_any_mapping_is_a_definition_or_refused(body: dict[str, object]) -> None
     check(definition, now=NOW)
 
 
-@pytest.mark.parametrize("name", ["constructs.json", "every-type.json", "on-demand.json"])
+@pytest.mark.parametrize("name", ["constructs.json", "every-type.json", "rds-to-s3.json"])
 @fuzz
 @given(st.randoms(use_true_random=False))
 def test_a_file_with_a_few_characters_changed_is_read_or_refused(
@@ -215,6 +215,23 @@ def test_any_object_can_be_had_with_all_that_it_inherits(definition: Definition)
         assert set(whole.keys()) <= set(each.keys())
         for key in each.keys():  # noqa: SIM118  # it is no dict
             assert whole.values(key) == each.values(key)
+
+
+@fuzz
+@given(definitions)
+def test_any_object_can_be_evaluated_or_says_what_cannot(definition: Definition) -> None:
+    resolved = resolve(definition)
+    run: RunTime = {
+        "A": {"@status": "FAILED", "node": Ref("B"), "x": (Ref("C"), None)},
+        "B": {"@scheduledStartTime": NOW, "input": Ref("Nowhere")},
+    }
+
+    for object_id, each in resolved.objects.items():
+        found = resolved.evaluated(object_id, run)
+        written = each.flattened()
+        assert found.problems.keys() <= set(found.object.keys()) <= set(written.keys())
+        for key in found.object.keys():  # noqa: SIM118  # it is no dict
+            assert found.object.refs(key) == written.refs(key)
 
 
 # What could be slow.

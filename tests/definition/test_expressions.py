@@ -669,13 +669,33 @@ def test_the_deepest_expression_fits_onto_pythons_stack() -> None:
         sys.setrecursionlimit(frames)
 
 
-def test_fields_that_double_and_double_again_are_refused_soon() -> None:
+def test_fields_that_double_and_double_again_are_refused_when_they_are_too_much() -> None:
     assert "fields within each other" in refusal("#{wide}", Chain()).reason
     pairs: dict[str, Found] = {f"f{i}": parse(f"#{{f{i + 1}}}" * 2) for i in range(30)}
+    sums: dict[str, Found] = {f"f{i}": parse(f"#{{f{i + 1} + f{i + 1}}}") for i in range(30)}
 
-    error = refusal("#{f0}", MappingScope({**pairs, "f30": ""}))
+    text = refusal("#{f0}", MappingScope({**pairs, "f30": "x"}))
+    items = refusal("#{f0}", MappingScope({**sums, "f30": ("x", "y")}))
 
-    assert error.reason.endswith("the evaluation takes more than 250,000 steps")
+    assert parse("#{f0}").evaluate(MappingScope({**pairs, "f30": ""})) == ""
+    assert text.reason.endswith("the result has more than 20,971,520 characters")
+    assert items.reason.endswith("the evaluation takes more than 250,000 steps")
+
+
+def test_a_field_is_evaluated_once_for_each_object_that_has_it() -> None:
+    asked: list[str] = []
+
+    class Counting(MappingScope):
+        def lookup(self, name: str, /) -> Found:
+            asked.append(name)
+            return super().lookup(name)
+
+    one = Counting({"name": parse("#{part}"), "part": "1"})
+    two = Counting({"name": parse("#{part}"), "part": "2"})
+    scope = MappingScope({"all": (one, two, one)})
+
+    assert parse("#{all.name}").evaluate(scope) == ("1", "2", "1")
+    assert sorted(asked) == ["name"] * 3 + ["part"] * 2
 
 
 TEN_MILLION = 10_000_000

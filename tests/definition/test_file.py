@@ -159,7 +159,18 @@ def test_bytes_that_are_no_text_have_a_place(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         Definition.from_file(path)
 
-    assert str(caught.value) == f"{path}:2:4: not UTF-8"
+    assert str(caught.value) == f"{path}:2:4: not UTF-8; save the file in this encoding"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="longer than 40,000,000 bytes"):
+        Definition.from_file("/dev/zero")
+
+
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="null"):
+        Definition.from_file("a\0b")
 
 
 def test_places_of_objects_and_members_are_kept() -> None:
@@ -187,10 +198,11 @@ def test_places_of_objects_and_members_are_kept() -> None:
         (objects("A"), "objects[0]: an object in braces should stand here"),
         (objects({"id": "A"}, {"name": "A"}), 'objects[1]: the "id" is missing'),
         (objects({"id": None}), "objects[0].id: a text, a number or a boolean"),
-        (objects({"id": ""}), "objects[0]: String should have at least 1"),
+        (objects({"id": ""}), "objects[0].id: String should have at least 1"),
         (objects({"id": "x" * 1025}), "at most 1024"),
         (objects({"id": "A", "name": ["A"]}), "'A', member 'name': a text, a number"),
-        (objects({"id": "A", "name": ""}), "'A': String should have at least 1"),
+        (objects({"id": "A", "name": ""}), "'A', member 'name': String should have at least 1"),
+        (objects({"id": "A", "": "x"}), "'A': the name itself: String should have at least 1"),
         (objects({"id": "A"}, {"id": "A"}), "'A': the id is already taken"),
         (objects({"id": "A", 1: "x"}), "names of members must be texts"),
         (objects({"id": "A", "k": None}), "'A', member 'k': a text, a number"),
@@ -205,7 +217,10 @@ def test_places_of_objects_and_members_are_kept() -> None:
         (objects({"id": "A", "k": {"ref": ["B"]}}), "'A', member 'k': a text, a number"),
         (objects({"id": "A", "k": {"ref": ""}}), "'A', member 'k': String should have at least"),
         (objects({"id": "A", "k": "x" * 10_241}), "'A', member 'k': String should have at most"),
-        (objects({"id": "A", "k\0": "x"}), "member 'k\\x00': the service does not take U+0000"),
+        (
+            objects({"id": "A", "k\0": "x"}),
+            "member 'k\\x00': the name itself: the service does not take U+0000",
+        ),
         (objects({"id": "A", "k": ["x", "\ud800"]}), "the service does not take U+D800"),
         ({"objects": [], "parameters": {}}, '"parameters" must be a list'),
         ({"objects": [], "parameters": [{"type": "x"}]}, 'the "id" is missing'),
@@ -221,7 +236,7 @@ def test_places_of_objects_and_members_are_kept() -> None:
         ),
         ({"objects": [], "values": []}, "values: an object in braces should stand here"),
         ({"objects": [], "values": {"v": None}}, "'v': a text, a number"),
-        ({"objects": [], "values": {"": "x"}}, "at least 1"),
+        ({"objects": [], "values": {"": "x"}}, "values.: the name itself: String should have"),
     ],
 )
 def test_what_is_no_definition_is_refused_by_name(body: dict[str, object], words: str) -> None:
@@ -255,6 +270,10 @@ def test_a_mistake_in_a_text_names_object_member_line_and_column() -> None:
         ('{"objects": [{"id": "A", "a": 1,\n"a": 2}]}', "my.json:2:1: the name 'a' is already"),
         ('{"objects": [\n{"name": "A"}]}', 'my.json:2:1: objects[0]: the "id" is missing'),
         ('{"objects": [],\n "values": {"v": [1, null]}}', "my.json:2:22: 'v': a text"),
+        ('{"objects": [{"id": "A",\n"name": ""}]}', "my.json:2:9: 'A', member 'name': "),
+        ('{"objects": [{\n"id": ""}]}', "my.json:2:7: objects[0].id: "),
+        ('{"objects": [{"id": "A",\n"": "x"}]}', "my.json:2:5: 'A': the name itself: "),
+        ("\ufeff{}", 'my.json:1:1: the "objects" are missing'),
         ("[" * 10_000, "my.json:1:101: nested more than 100 levels"),
         ('{"objects": ' * 10_000, "my.json:1:1201: nested more than 100 levels"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -231,6 +233,17 @@ def test_a_zone_that_is_not_in_the_database_is_refused(zone: str) -> None:
         FUNCTIONS["inTimeZone"](utc(2011, 5, 24), zone)
 
     assert caught.value.place == 1
+
+
+def test_a_file_of_the_database_that_is_no_zone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "leapseconds").write_text("# no zone")
+    zoneinfo.reset_tzpath([tmp_path])
+
+    try:
+        with pytest.raises(Refused, match="no zone of this name"):
+            FUNCTIONS["inTimeZone"](utc(2011, 5, 24), "leapseconds")
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 def test_a_day_is_a_day_of_the_calendar_and_an_hour_is_an_hour_of_the_clock() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -341,6 +342,8 @@ def test_a_secret_is_not_printed() -> None:
     assert (secret.secret, other.secret) == (True, False)
     assert "hush" not in repr(found)
     assert "hush" not in "".join(secret.problems())
+    bounded = Parameter("*myX", type="Integer", minimum="5", given=("4",))
+    assert list(bounded.problems()) == ["value is less than allowed"]
     assert repr(other) == "Parameter(id='myY', type='String', texts=('shown',))"
 
 
@@ -594,3 +597,18 @@ def test_no_problem_has_words_of_a_secret_in_it() -> None:
 def test_an_object_that_is_not_there_cannot_be_evaluated() -> None:
     with pytest.raises(LookupError, match="there is no object 'A'"):
         resolved().evaluated("A")
+
+
+def test_fields_that_double_and_double_again_cost_no_more_than_their_text() -> None:
+    fields = {f"f{n}": f"#{{f{n + 1}}}#{{f{n + 1}}}" for n in range(30)}
+    found = resolved(
+        {"id": "A", **fields, "f30": "x"}, {"id": "B", "parent": parent("A"), "f17": ""}
+    )
+    began = time.process_time()
+
+    big, empty = found.evaluated("A"), found.evaluated("B")
+
+    assert big.object.string("f20") == "x" * 1024
+    assert big.problems["f0"].endswith("the result has more than 1,000,000 characters")
+    assert empty.object.string("f0") == ""
+    assert time.process_time() - began < 5

@@ -240,8 +240,7 @@ class Pipe:
 
     async def run(self) -> dict[str, str]:
         """The status of every instance of the only run, by component."""
-        found = {key[1:].rpartition("_")[0]: each for key, each in (await self.instances()).items()}
-        return found
+        return {key[1:].rpartition("_")[0]: each for key, each in (await self.instances()).items()}
 
     async def history(self, component: str) -> list[str]:
         """The statuses of a component's instances, in order of their time."""

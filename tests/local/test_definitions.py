@@ -46,7 +46,8 @@ async def test_a_definition_comes_back_as_it_was_put(place: Place) -> None:
     pipe = await place.create()
     answer = await place.client.call(definition.to_request(pipe.id))
 
-    assert not answer.errored and not answer.validation_errors
+    assert not answer.errored
+    assert not answer.validation_errors
     for version in ("latest", None, ""):
         got = await place.client.get_pipeline_definition(pipe.id, version=version)
         assert Definition.from_response(got) == definition
@@ -126,7 +127,8 @@ async def test_validating_says_the_same_and_stores_nothing(place: Place) -> None
     assert not (await place.client.get_pipeline_definition(pipe.id)).pipeline_objects
     put = await pipe.put(objects)
 
-    assert validated.errored and put.errored
+    assert validated.errored
+    assert put.errored
     assert validated.validation_errors == put.validation_errors
     warnings = {each.id: each.warnings for each in put.validation_warnings}
     assert validated.validation_warnings == put.validation_warnings
@@ -139,7 +141,8 @@ async def test_parameters_without_a_value_are_warned_of_and_needed_at_activation
 ) -> None:
     pipe = await place.create()
     answer = await pipe.put(on_demand(shell("A", command="echo #{myX}")), [PARAMETER])
-    assert not answer.errored and answer.validation_warnings
+    assert not answer.errored
+    assert answer.validation_warnings
     with pytest.raises(InvalidRequestException, match="myX"):
         await pipe.activate()
 

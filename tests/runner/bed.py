@@ -208,6 +208,13 @@ class Bed:
             await self.clock.advance(step)
         return self.clock.time() - began
 
+    async def really(self, condition: Callable[[], bool], limit: float = 20.0) -> None:
+        """Wait in real time, for threads and processes."""
+        async with asyncio.timeout(limit):
+            while not condition():  # noqa: ASYNC110  # it is about other threads
+                await asyncio.sleep(0.002)
+        await self.clock.advance(0)
+
     # -- what happened --------------------------------------------------------------------
 
     def made(self, operation: str, runner: str | None = None) -> list[Call]:

@@ -24,6 +24,8 @@ class Quotas:
 
 
 _USUAL_QUOTAS = Quotas()
+# With these, whatever looks things up could take for ever.
+_TOO_MUCH = {FindingId.TOO_MANY_OBJECTS, FindingId.TOO_DEEP}
 
 
 def check(
@@ -47,7 +49,8 @@ def check(
             look for them.
 
     Returns:
-        The findings. With more objects than the quota, only what concerns the whole.
+        The findings. With more objects than the quota, or more levels of parents than anybody
+        has, only what concerns the whole.
 
     Raises:
         ValueError: ``now`` has no time zone.
@@ -63,7 +66,7 @@ def check(
         now=now,
     )
     found = [each for rule in _rules.FIRST for each in rule(subject)]
-    if not any(each.id is FindingId.TOO_MANY_OBJECTS for each in found):
+    if not any(each.id in _TOO_MUCH for each in found):
         found += [each for rule in _rules.THEN for each in rule(subject)]
     places = {object_id: place for place, object_id in enumerate(("", *subject.resolved.objects))}
     return Report(tuple(sorted(found, key=lambda each: places.get(each.object_id, len(places)))))

@@ -20,7 +20,7 @@ from typing import NoReturn, Self, TypeGuard, TypeVar
 from pydantic import ValidationError
 
 from aiodatapipeline._wire import WireModel
-from aiodatapipeline.definition._json import JsonError, Position, read_json, shown
+from aiodatapipeline.definition._json import MAX_LENGTH, JsonError, Position, read_json, shown
 from aiodatapipeline.definition._json import Path as JsonPath
 from aiodatapipeline.models import (
     Field,
@@ -38,6 +38,8 @@ from aiodatapipeline.operations import (
 __all__ = ["Definition", "DefinitionError", "Position"]
 
 ModelT = TypeVar("ModelT", bound=WireModel)
+
+_MAX_BYTES = 4 * MAX_LENGTH  # of UTF-8
 
 # In a file these come first, after id and name: they say what an object is.
 _FIRST = {"type": 0, "parent": 1}
@@ -118,13 +120,20 @@ class Definition:
             DefinitionError: It is no definition.
             OSError: It cannot be read.
         """
-        data = Path(path).read_bytes()
         try:
-            text = data.decode("utf-8-sig")
+            with Path(path).open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)  # a device may never end
+        except ValueError as error:  # a path that no file can have
+            raise DefinitionError(str(error), str(path)) from None
+        if len(data) > _MAX_BYTES:
+            raise DefinitionError(f"longer than {_MAX_BYTES:,} bytes", str(path))
+        try:
+            text = data.decode()
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             column = error.start - data.rfind(b"\n", 0, error.start)
-            raise DefinitionError("not UTF-8", str(path), Position(line, column)) from None
+            reason = "not UTF-8; save the file in this encoding"
+            raise DefinitionError(reason, str(path), Position(line, column)) from None
         return cls.from_text(text, name=str(path), whole=whole)
 
     @classmethod
@@ -132,7 +141,7 @@ class Definition:
         """Read the text of a definition file.
 
         Args:
-            text: Strict JSON.
+            text: Strict JSON, with or without a byte order mark.
             name: What to call the text in messages.
             whole: As for ``from_file``.
 
@@ -140,7 +149,7 @@ class Definition:
             DefinitionError: It is no definition.
         """
         try:
-            body, positions = read_json(text)
+            body, positions = read_json(text.removeprefix("\ufeff"))
         except JsonError as error:
             raise DefinitionError(error.message, name, error.position) from None
         reader = _Reader(name, positions)
@@ -379,7 +388,14 @@ class _Reader:
             return model.model_validate(members)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            self._refuse(first["msg"].removeprefix("Value error, "), *at)
+            reason = first["msg"].removeprefix("Value error, ")
+            path, owner, member = at
+            part = str(first["loc"][0]) if first["loc"] else ""
+            if part == "key" or (part == "id" and model is ParameterValue):
+                reason = f"the name itself: {reason}"
+            elif part in {"id", "name"}:
+                path, member = (*path, part), part
+            self._refuse(reason, path, owner, member)
 
     def _refuse(
         self, reason: str, path: JsonPath, object_id: str = "", member: str = ""

@@ -68,6 +68,8 @@ class FindingId(StrEnum):
     """A field that is not allowed on this type."""
     RESERVED_NAME = "RESERVED_NAME"
     """An id or a field that only the service may use."""
+    TOO_DEEP = "TOO_DEEP"
+    """Parents of parents of parents, too many to look into the objects. A warning."""
     TOO_LONG = "TOO_LONG"
     """An id, a field, an object or the values with more bytes than the service takes."""
     TOO_MANY_FIELDS = "TOO_MANY_FIELDS"
@@ -98,6 +100,7 @@ _WARNINGS = frozenset(
         FindingId.MISSING_PARAMETER_VALUE,
         FindingId.MISSING_RUNNER,
         FindingId.MISSING_TERMINATE_AFTER,
+        FindingId.TOO_DEEP,
         FindingId.UNDECLARED_PARAMETER,
         FindingId.UNKNOWN_FIELD,
         FindingId.UNKNOWN_TYPE,

@@ -253,9 +253,10 @@ def _in_time_zone(moment: datetime, zone: str) -> datetime:
     if _ZONE.fullmatch(zone) is None:
         raise Refused("a time zone is needed, like 'America/Los_Angeles'", 1)
     try:
-        return moment.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, OSError):
+        found = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # a directory, a file that is no zone
         raise Refused("the time zone database has no zone of this name", 1) from None
+    return moment.astimezone(found)
 
 
 FUNCTIONS: Mapping[str, Function] = {

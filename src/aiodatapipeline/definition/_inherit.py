@@ -56,8 +56,8 @@ ParameterValues: TypeAlias = Mapping[str, str | Iterable[str]] | Iterable[Parame
 
 # Enough for a period or a time made of parameters.
 _LITERAL_LIMITS = Limits(steps=2_000, size=MAX_VALUE)
-# More than an object can hold, and little enough to be made for each of many.
-_FIELD_LIMITS = Limits(size=1_000_000)
+# More than an object can hold, and little enough to be made for each of many fields.
+_FIELD_LIMITS = Limits(steps=20_000, size=1_000_000)
 # Source: "Pipeline Expressions and Functions" in the developer guide.
 _NOT_EVALUATED = frozenset({"id", "name", "type", "sphere", "@sphere"})
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -217,7 +217,7 @@ class Parameter:
             if isinstance(value, str) or bound is None or isinstance(bound, str):
                 continue
             if (value - bound) * sign < 0:
-                yield f"is {word} than {limit}"
+                yield f"is {word} than {'allowed' if self.secret else limit}"
 
     def __repr__(self) -> str:
         shown = "***" if self.secret else repr(self.texts)

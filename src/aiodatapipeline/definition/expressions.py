@@ -527,6 +527,9 @@ class _Evaluation:
         self._limits = limits
         self._steps = limits.steps  # that are left
         self._within: list[tuple[Scope, str]] = []  # the fields whose templates are at work
+        # What templates came to, or fields that use each other twice would double the work level
+        # by level. The scope is kept, so that no other has its identity.
+        self._known: dict[tuple[int, str], tuple[Scope, _Operand]] = {}
 
     def value(self, template: Template, scope: Scope) -> Value:
         try:
@@ -633,17 +636,22 @@ class _Evaluation:
             raise Refused("the number is too large")
         if not isinstance(found, Template):
             return found
+        at = id(owner), found.text
+        if at in self._known:
+            return self._known[at][1]
         if any(scope is owner and field == name for scope, field in self._within):
             raise Refused(f"{_quoted(name)} is made of itself")
         if len(self._within) == self._limits.depth:
             raise Refused(f"more than {_count(self._limits.depth, 'field')} within each other")
         self._within.append((owner, name))
         try:
-            return self._template(found, owner)
+            operand = self._template(found, owner)
         except ExpressionError as error:
             raise _inside(name, error) from error.__cause__
         finally:
             self._within.pop()
+        self._known[at] = owner, operand
+        return operand
 
     def _plain(self, item: _Item) -> Scalar:
         """Give a value; of a referenced object, its id."""

@@ -275,22 +275,22 @@ class Service:
         self._world.ready_groups.add(poll.worker_group)
         self._world.now = self._clock.time()
         self._go_on()
-        given: str | None = None
+        body: bytes | None = None
         try:
             answered = await poll.answered
             if answered is None:
                 return finish(200, self._switches.empty_poll.value.encode())
-            given, members = answered
             with self._clock.working():
                 await self._store.durable()
             if self._hung_up(poll):
                 return finish(200, self._switches.empty_poll.value.encode())
-            body, given = json.dumps(members).encode(), None
+            body = json.dumps(answered[1]).encode()
             return finish(200, body)
         finally:
             self._forget_poll(poll)
-            if given is not None:
-                self._take_back(given)
+            # Also if it was called off when its answer was on the way to it.
+            if body is None and not poll.answered.cancelled() and (given := poll.answered.result()):
+                self._take_back(given[0])
 
     def _forget_poll(self, poll: _Poll) -> None:
         waiting = self._polls.get(poll.worker_group)
@@ -323,6 +323,7 @@ class Service:
 
     def _serve_polls(self) -> None:
         """Give the ready tasks of groups to those who poll for them, to the first one first."""
+        self._world.now = self._clock.time()
         groups, self._world.ready_groups = self._world.ready_groups, set()
         for group in groups:
             waiting = self._polls.get(group)
@@ -415,14 +416,14 @@ class Service:
 
     def _get_definition(self, request: GetPipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.get(pipeline, request.version).to_wire())
+        return self._definitions.get(pipeline, request.version).encode()
 
     def _list(self, request: ListPipelinesRequest) -> bytes:
         return _json(self._views.list_pipelines(request.marker))
 
     def _put_definition(self, request: PutPipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.put(pipeline, request).to_wire())
+        return self._definitions.put(pipeline, request)
 
     def _query(self, request: QueryObjectsRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
@@ -448,7 +449,7 @@ class Service:
 
     def _validate(self, request: ValidatePipelineDefinitionRequest) -> bytes:
         pipeline = self._lifecycle.get(request.pipeline_id)
-        return _json(self._definitions.validate(pipeline, request)[0].to_wire())
+        return self._definitions.validate(pipeline, request)
 
 
 # Operations that change nothing.

@@ -44,7 +44,7 @@ _PROBE_EVERY = 5.0
 # Seconds between polls of one group after the service refused one for being one too many.
 # Three times as long after each refusal and a little shorter after each success: where many
 # runners share one limit, 19 of 20 polls are taken then.
-_GAP_FIRST, _GAP_LONGEST, _GAP_GROWS, _GAP_SHRINKS = 1.0, 600.0, 3.0, 0.95
+_GAP_FIRST, _GAP_LONGEST, _GAP_GROWS, _GAP_SHRINKS = 60.0, 1800.0, 3.0, 0.95
 # How many polls in a row may come back empty at once before the next ones wait longer.
 _QUICK = 3
 
@@ -120,7 +120,8 @@ class Engine:
             self._outbox.close()
             self._tell(EventKind.STOPPED, None, {"undelivered": self.undelivered})
             if self._hook is not None:
-                await asyncio.to_thread(self._hook.close)
+                with self._clock.working():
+                    await asyncio.to_thread(self._hook.close)
 
     async def _serve(self, *, until_idle: bool, deliver_only: bool) -> None:
         async with asyncio.TaskGroup() as group:

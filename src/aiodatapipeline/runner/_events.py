@@ -156,6 +156,7 @@ class Hook:
         self._call = call
         self._queue: queue.Queue[Event | None] = queue.Queue(_BACKLOG)
         self._dropped = 0
+        self._closing = False
         self._thread = threading.Thread(
             target=self._run, name="aiodatapipeline-events", daemon=True
         )
@@ -170,6 +171,7 @@ class Hook:
 
     def close(self) -> None:
         """Wait for what is still to be told, but not for long."""
+        self._closing = True
         try:
             self._queue.put(None, timeout=_FAREWELL)
         except queue.Full:
@@ -185,6 +187,8 @@ class Hook:
                 self._call(event)
             except BaseException:  # noqa: BLE001  # the application's; nobody is left to stop here
                 LOGGER.exception("on_event failed for %s", event.kind)
+            if self._closing and self._queue.empty():
+                return  # it hung for so long that nobody waits any more
 
 
 def log(event: Event) -> None:

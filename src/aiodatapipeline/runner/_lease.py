@@ -123,6 +123,8 @@ class Lease:
         """Make the report that is due, with the fields that are new."""
         with self.lock:
             new = {} if bare or self.fields == self.sent_fields else dict(self.fields)
+        if not new:
+            return ReportTaskProgressRequest(task_id=self.task_id)
         return ReportTaskProgressRequest(task_id=self.task_id, fields=_as_fields(new))
 
     def taken(self, sent_at: float, fields: int) -> float:
@@ -211,7 +213,8 @@ class Keeper:
             ConfigurationError: The settings do not make a client.
         """
         self._thread.start()
-        await self._opened
+        with self._clock.working():
+            await self._opened
 
     async def aclose(self) -> None:
         """Stop the thread."""
@@ -219,7 +222,8 @@ class Keeper:
         if self._loop is not None and self._stop is not None:
             self._call(self._loop, self._stop.set)
         if self._thread.ident is not None:
-            await self._ended.wait()
+            with self._clock.working():
+                await self._ended.wait()
             self._thread.join()
 
     def watch(self, lease: Lease) -> None:

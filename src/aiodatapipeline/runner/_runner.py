@@ -110,6 +110,12 @@ class TaskRunner(Handlers):
         super().__init__()
         groups = (worker_group,) if isinstance(worker_group, str) else tuple(worker_group)
         _check(groups, max_concurrency, account_share)
+        for name, given, known in (
+            ("recover", recover, ("abandon", "fail", "resume")),
+            ("late_failed", late_failed, ("reprove", "withhold")),
+        ):
+            if given not in known:
+                raise ValueError(f"{name} is one of {', '.join(known)}, not {given!r}")
         for name, value in (
             ("drain_timeout", drain_timeout),
             ("cancel_grace", cancel_grace),

@@ -6,7 +6,9 @@ something is missing or not understood, the rules that build on it keep quiet.
 
 from aiodatapipeline.definition._rules._expressions import expressions
 from aiodatapipeline.definition._rules._objects import (
+    deep_parents,
     fields,
+    parent_cycles,
     parents,
     required_fields,
     reserved_names,
@@ -28,7 +30,14 @@ from aiodatapipeline.definition._rules._values import values
 __all__ = ["FIRST", "THEN", "Rule", "Subject"]
 
 # These look at everything there is, in one pass.
-FIRST: tuple[Rule, ...] = (too_many_objects, duplicate_ids, empty_fields, sizes)
+FIRST: tuple[Rule, ...] = (
+    too_many_objects,
+    duplicate_ids,
+    empty_fields,
+    sizes,
+    parent_cycles,
+    deep_parents,
+)
 # These look things up, so they need a definition that is not far too large.
 THEN: tuple[Rule, ...] = (
     reserved_names,

@@ -46,10 +46,16 @@ def _unknown(
     subject: Subject, each: EffectiveObject, key: str, path: tuple[str, ...], reason: str
 ) -> Finding:
     run_time = any(name.startswith("@") for name in path)
+    # What looks like an expression may be a part of a password.
+    told = (
+        "uses a name that stands for nothing"
+        if key.startswith(SECRET)
+        else f"uses {shown('.'.join(path))}: {reason}"
+    )
     return subject.finding(
         FindingId.UNKNOWN_NAME,
         (each.id, key),
-        f"uses {shown('.'.join(path))}: {reason}",
+        told,
         "Declare a parameter, add the field, or correct the name.",
         # The guide may not list everything that the service sets.
         severity=Severity.WARNING if run_time else None,
@@ -74,6 +80,11 @@ class _Names:
         self._subject = subject
         self._steps: dict[tuple[frozenset[str], str], _Step] = {}
         self._heirs_have: dict[str, tuple[frozenset[str], bool]] = {}
+        self._referrers: dict[str, list[EffectiveObject]] = {}
+        for each in subject.objects:
+            for refs in map(each.refs, each.own):
+                for target in dict.fromkeys(refs):
+                    self._referrers.setdefault(target, []).append(each)
 
     def problem(self, each: EffectiveObject, path: tuple[str, ...]) -> str | None:
         """Say why a path stands for nothing, or None if it stands for something."""
@@ -82,9 +93,7 @@ class _Names:
         if each.id in self._subject.untyped:
             return self._problem_of_heirs(each, path[0])
         if path[0] == "node":
-            known = self._subject.types.get(each.id)
-            fits = known is None or known.kind in {Kind.ACTION, Kind.PRECONDITION}
-            return None if fits else "only actions and preconditions have a node"
+            return self._problem_of_node(each, path[1:])
         at = frozenset({each.id})
         for depth, name in enumerate(path, start=1):
             step = self._step(at, name)
@@ -100,14 +109,30 @@ class _Names:
 
         What they refer to differs, so no more than the first name is looked up.
         """
+        if self._heirs_may_have(each, name):
+            return None
+        return f"neither {shown(each.id)} has such a field nor anything that inherits from it"
+
+    def _problem_of_node(self, each: EffectiveObject, path: tuple[str, ...]) -> str | None:
+        """The node is whoever refers to the object, or inherits that it does: any of them.
+
+        No more than the first name behind it is looked up, as theirs differ.
+        """
+        known = self._subject.types.get(each.id)
+        if known and known.kind not in {Kind.ACTION, Kind.PRECONDITION}:
+            return "only actions and preconditions have a node"
+        referrers = self._referrers.get(each.id)
+        if not (path and referrers) or any(self._heirs_may_have(one, path[0]) for one in referrers):
+            return None
+        return f"nothing that refers to {shown(each.id)} has a field {shown(path[0])}"
+
+    def _heirs_may_have(self, each: EffectiveObject, name: str) -> bool:
         if each.id not in self._heirs_have:
             heirs = [heir.id for heir in self._subject.heirs(each)]
             names = frozenset[str]().union(*(self._subject.names[heir] for heir in heirs))
             self._heirs_have[each.id] = names, not self._subject.open_ids.isdisjoint(heirs)
         names, is_open = self._heirs_have[each.id]
-        if is_open or name in names or name in self._subject.catalog.run_time:
-            return None
-        return f"neither {shown(each.id)} has such a field nor anything that inherits from it"
+        return is_open or name in names or name in self._subject.catalog.run_time
 
     def _has(self, object_id: str, name: str) -> bool:
         subject = self._subject

@@ -15,6 +15,7 @@ from aiodatapipeline.models import Ref
 _USER_FIELD = re.compile(r"\*?my[A-Z_]")
 # Instances have ids with "@". "Service_" begins the service's own error ids; whether an object
 # may be called so is not documented.
+MAX_LEVELS = 100  # more than a pipeline has objects, unless its quota was raised
 _RESERVED = {"@": Severity.ERROR, "Service_": Severity.WARNING}
 
 
@@ -43,8 +44,8 @@ def reserved_names(subject: Subject) -> Iterator[Finding]:
                 )
 
 
-def parents(subject: Subject) -> Iterator[Finding]:
-    """Find objects that inherit from themselves or from several."""
+def parent_cycles(subject: Subject) -> Iterator[Finding]:
+    """Find objects that inherit from themselves."""
     for cycle in subject.resolved.parent_cycles:
         yield subject.finding(
             FindingId.PARENT_CYCLE,
@@ -52,6 +53,32 @@ def parents(subject: Subject) -> Iterator[Finding]:
             f"leads back to the object itself: {way_round(cycle)}",
             "Take one of these parents away.",
         )
+
+
+def deep_parents(subject: Subject) -> Iterator[Finding]:
+    """Find a line of parents that is too long to look at whatever each object inherits."""
+    levels: dict[str, int] = {}
+    for each in subject.resolved.objects.values():
+        line: list[str] = []
+        at: EffectiveObject | None = each
+        while at is not None and at.id not in levels:
+            line.append(at.id)
+            at = at.parent
+        above = levels[at.id] if at else 0
+        levels.update((one, above + level) for level, one in enumerate(reversed(line), start=1))
+    deepest = max(levels, key=levels.__getitem__, default="")
+    if levels.get(deepest, 0) > MAX_LEVELS:
+        yield subject.finding(
+            FindingId.TOO_DEEP,
+            (deepest, "parent"),
+            f"has {levels[deepest] - 1:,} objects above it, and no more than {MAX_LEVELS - 1} are "
+            "looked at",
+            "Let objects inherit from each other less deeply, so that they can be checked.",
+        )
+
+
+def parents(subject: Subject) -> Iterator[Finding]:
+    """Find objects that inherit from several."""
     for each in subject.objects:
         if len(each.own.get("parent", ())) > 1:
             yield subject.finding(

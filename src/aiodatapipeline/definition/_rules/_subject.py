@@ -81,9 +81,13 @@ class Subject:
         return frozenset(each.id for each in self.resolved.objects.values() if "type" not in each)
 
     @cached_property
-    def parents(self) -> frozenset[str]:
-        """The ids of those from whom somebody inherits."""
-        return frozenset(each.parent.id for each in self.resolved.objects.values() if each.parent)
+    def children(self) -> Mapping[str, tuple[EffectiveObject, ...]]:
+        """For the id of each object from whom somebody inherits, who names it as parent."""
+        found: dict[str, list[EffectiveObject]] = {}
+        for each in self.resolved.objects.values():
+            if each.parent:
+                found.setdefault(each.parent.id, []).append(each)
+        return {parent_id: tuple(each) for parent_id, each in found.items()}
 
     @cached_property
     def on_demand(self) -> bool:
@@ -166,7 +170,7 @@ class Subject:
 
     def may_lack_type(self, each: EffectiveObject) -> bool:
         """Whether an object is there to be inherited from, and need not be anything itself."""
-        return each.id == DEFAULT_ID or each.id in self.parents
+        return each.id == DEFAULT_ID or each.id in self.children
 
     def lone(self, each: EffectiveObject, key: str) -> str | None:
         """Give the literal value of a key, or None."""
@@ -174,12 +178,12 @@ class Subject:
         return None if said is None else self.literal(said)
 
     def heirs(self, parent: EffectiveObject) -> Iterator[EffectiveObject]:
-        """Give whoever inherits from an object, itself first."""
-        yield parent
-        if parent.id in self.parents:
-            for each in self.resolved.objects.values():
-                if each is not parent and parent in each.lineage():
-                    yield each
+        """Give whoever inherits from an object, and itself."""
+        waiting = [parent]
+        while waiting:
+            each = waiting.pop()
+            yield each
+            waiting += self.children.get(each.id, ())
 
     def targets(self, each: EffectiveObject, key: str) -> Iterator[EffectiveObject]:
         """Give the objects that a key refers to, of those that are there."""

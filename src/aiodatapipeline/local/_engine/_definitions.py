@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiodatapipeline.definition import Definition, FindingId, Quotas, Report, check
@@ -29,7 +30,15 @@ _KEPT = ("period", "startDateTime", "startAt")
 _REMEMBERED = 128
 _LONG = 100_000  # characters of a definition that is not remembered
 
-_Checked: TypeAlias = tuple[Report, ValidatePipelineDefinitionResponse]
+_Putting: TypeAlias = PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A report, and what is answered because of it."""
+
+    report: Report
+    answer: bytes
 
 
 class Definitions:
@@ -39,36 +48,14 @@ class Definitions:
         self._world = world
         self._reports: OrderedDict[tuple[str, bool], _Checked] = OrderedDict()
 
-    def validate(
-        self, pipeline: Pipeline, request: ValidatePipelineDefinitionRequest
-    ) -> tuple[ValidatePipelineDefinitionResponse, str]:
-        """Say what is wrong with a definition; also give it as it is kept."""
-        definition = _definition(request)
-        body = _body(request)
-        report, answer = self._check(definition, body, activating=False)
-        if report.fatal:
-            found = ", ".join(f"{each.object_id}: {each.message}" for each in report.fatal[:10])
-            raise invalid_request(
-                "Pipeline definition has errors: Could not save the pipeline definition due to "
-                f"FATAL errors: [{found}] Please call Validate to validate your pipeline"
-            )
-        forbidden = list(self._forbidden(pipeline, definition))
-        if forbidden:
-            errors = _with(answer, forbidden)
-            answer = answer.model_copy(update={"errored": True, "validation_errors": errors})
-        return answer, body
+    def validate(self, pipeline: Pipeline, request: ValidatePipelineDefinitionRequest) -> bytes:
+        """Say what is wrong with a definition."""
+        return self._judge(pipeline, request)[0]
 
-    def put(
-        self, pipeline: Pipeline, request: PutPipelineDefinitionRequest
-    ) -> ValidatePipelineDefinitionResponse:
-        """Keep a definition in the place of the one before."""
+    def put(self, pipeline: Pipeline, request: PutPipelineDefinitionRequest) -> bytes:
+        """Keep a definition in the place of the one before, and say what is wrong with it."""
         world = self._world
-        answer, body = self.validate(
-            pipeline,
-            ValidatePipelineDefinitionRequest.model_construct(
-                _fields_set=request.model_fields_set, **dict(request)
-            ),
-        )
+        answer, body = self._judge(pipeline, request)
         if pipeline.state == PipelineState.FINISHED:
             self._refuse_unless_longer(pipeline, _definition(request))
         version = self._next_version(pipeline)
@@ -78,14 +65,28 @@ class Definitions:
         world.change(pipeline, latest=version)
         return answer
 
-    def get(self, pipeline: Pipeline, version: str | None) -> GetPipelineDefinitionResponse:
-        """Give the definition that was put, or activated, last."""
+    def _judge(self, pipeline: Pipeline, request: _Putting) -> tuple[bytes, str]:
+        """Say what is wrong with a definition; also give it as it is kept."""
+        definition = _definition(request)
+        body = request.model_dump_json(
+            by_alias=True, exclude_unset=True, exclude_none=True, exclude={"pipeline_id"}
+        )
+        checked = self._check(definition, body, activating=False)
+        if fatal := checked.report.fatal:
+            found = ", ".join(f"{each.object_id}: {each.message}" for each in fatal[:10])
+            raise invalid_request(
+                "Pipeline definition has errors: Could not save the pipeline definition due to "
+                f"FATAL errors: [{found}] Please call Validate to validate your pipeline"
+            )
+        forbidden = list(self._forbidden(pipeline, definition))
+        return (_with(checked, forbidden) if forbidden else checked.answer), body
+
+    def get(self, pipeline: Pipeline, version: str | None) -> str:
+        """Give the definition that was put, or activated, last, as it goes over the wire."""
         if version and version not in {"latest", "active"}:
             raise invalid_request(f"there is no version {version[:60]!r}: ask for latest or active")
         number = pipeline.active if version == "active" else pipeline.latest
-        if number is None:
-            return GetPipelineDefinitionResponse()
-        return GetPipelineDefinitionResponse.from_wire(self._world.body(pipeline.seq, number))
+        return "{}" if number is None else self._world.body(pipeline.seq, number)
 
     def activate(self, pipeline: Pipeline, values: tuple[ParameterValue, ...]) -> int:
         """Make the latest definition one that runs.
@@ -100,12 +101,12 @@ class Definitions:
         world = self._world
         if pipeline.latest is None:
             raise invalid_request("the pipeline has no definition: put one before it is activated")
-        body = dict(world.body(pipeline.seq, pipeline.latest))
+        text = world.body(pipeline.seq, pipeline.latest)
+        body: dict[str, object] = json.loads(text)
         stored = Definition.from_response(GetPipelineDefinitionResponse.from_wire(body))
         if not stored.objects:
             raise invalid_request("the definition has no objects: put one that has some")
         definition = stored
-        text = json.dumps(body)
         if values:
             given = {each.id for each in values}
             kept = tuple(each for each in stored.values if each.id not in given)
@@ -113,7 +114,7 @@ class Definitions:
             text = json.dumps(
                 body | {"parameterValues": [each.to_wire() for each in definition.values]}
             )
-        report, _ = self._check(definition, text, activating=True)
+        report = self._check(definition, text, activating=True).report
         wrong = [str(each) for each in report.errors]
         wrong += [f"{each}: {what}" for each, what in self._forbidden(pipeline, definition)]
         if wrong:
@@ -161,7 +162,7 @@ class Definitions:
                 activating=activating,
                 now=now,
             )
-            checked = report, report.to_validation()
+            checked = _Checked(report, _written(report.to_validation()))
             if len(body) < _LONG:
                 self._reports[key] = checked
             if len(self._reports) > _REMEMBERED:
@@ -235,16 +236,8 @@ def _rollups(world: World, definition: Definition) -> list[tuple[str, str, int]]
     return [each for each in plan.overlaps() if each[2] > world.quotas.rollups]
 
 
-def _definition(
-    request: PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest,
-) -> Definition:
+def _definition(request: _Putting) -> Definition:
     return Definition(request.pipeline_objects, request.parameter_objects, request.parameter_values)
-
-
-def _body(request: PutPipelineDefinitionRequest | ValidatePipelineDefinitionRequest) -> str:
-    wire = request.to_wire()
-    del wire["pipelineId"]
-    return json.dumps(wire, separators=(",", ":"))
 
 
 def _without_ends(objects: tuple[PipelineObject, ...]) -> Mapping[str, object]:
@@ -254,12 +247,17 @@ def _without_ends(objects: tuple[PipelineObject, ...]) -> Mapping[str, object]:
     }
 
 
-def _with(
-    answer: ValidatePipelineDefinitionResponse, more: list[tuple[str, str]]
-) -> tuple[ValidationError, ...]:
+def _with(checked: _Checked, more: list[tuple[str, str]]) -> bytes:
+    """Add errors to those that a check has found."""
+    answer = checked.report.to_validation()
     texts: dict[str | None, list[str]] = {
         each.id: list(each.errors) for each in answer.validation_errors
     }
     for object_id, message in more:
         texts.setdefault(object_id, []).append(message)
-    return tuple(ValidationError(id=each, errors=tuple(found)) for each, found in texts.items())
+    errors = tuple(ValidationError(id=each, errors=tuple(found)) for each, found in texts.items())
+    return _written(answer.model_copy(update={"errored": True, "validation_errors": errors}))
+
+
+def _written(answer: ValidatePipelineDefinitionResponse) -> bytes:
+    return json.dumps(answer.to_wire()).encode()

@@ -194,9 +194,8 @@ class Lifecycle:
             )
         version = self._definitions.activate(pipeline, request.parameter_values)
         was = pipeline.state
-        old_plan = world.plan(pipeline.seq, pipeline.active) if pipeline.active else None
         plan = world.plan(pipeline.seq, version)
-        if plan.on_demand and old_plan is not None:
+        if plan.on_demand and pipeline.active is not None:
             self._make_room(pipeline, plan.max_runs)
         now = world.now_written
         skip = None
@@ -212,7 +211,7 @@ class Lifecycle:
             skip_before=skip,
         )
         self._definitions.prune(pipeline)
-        if was == PipelineState.INACTIVE:
+        if was == PipelineState.INACTIVE and not plan.on_demand:
             self._resume(pipeline, skip)
         self._runs.start(pipeline, plan)
 
@@ -223,9 +222,10 @@ class Lifecycle:
             "SELECT DISTINCT scheduled_start FROM instance WHERE pipeline = ? AND NOT ended",
             pipeline.seq,
         )
-        if len(runs) < max_runs:
+        stopped = pipeline.state == PipelineState.INACTIVE
+        if len(runs) < max_runs and not stopped:
             return
-        if not world.switches.reactivation_reruns:
+        if not (stopped or world.switches.reactivation_reruns):
             raise invalid_request(
                 "the pipeline is running: wait until it is FINISHED, or deactivate it"
             )
@@ -313,7 +313,7 @@ class Lifecycle:
             raise invalid_request("components and instances cannot be set in one call")
         if components:
             self._set_components(pipeline, status, components)
-        else:
+        elif instances:
             self._set_instances(status, instances)
 
     def _set_components(self, pipeline: Pipeline, status: str, components: list[str]) -> None:
@@ -365,6 +365,8 @@ class Lifecycle:
     def _rerun(self, instance: Instance) -> None:
         """Let an instance that ended wait again, with what it needs and what failed of it."""
         world = self._world
+        pipeline = world.pipeline(instance.pipeline)
+        scheduled = pipeline is not None and pipeline.state == PipelineState.SCHEDULED
         todo, seen = [instance], {instance.seq}
         while todo:
             each = todo.pop()
@@ -397,7 +399,10 @@ class Lifecycle:
                 if one.seq not in seen and one.status in ENDED:
                     seen.add(one.seq)
                     todo.append(one)
-            world.then(self._work.consider, each.seq)
+            if scheduled:
+                world.then(self._work.consider, each.seq)
+            else:
+                self._work.set_aside(each)
 
 
 def _tags(pipeline: Pipeline) -> dict[str, str]:

@@ -224,6 +224,11 @@ class Plan:
         """For a precondition, what waits for it."""
         return self._referring("preconditions")
 
+    def around(self, component: str) -> tuple[Component, ...]:
+        """Give who does the work for a component, best first: itself, or whose data it is."""
+        others = (*self.consumers.get(component, ()), *self.producers.get(component, ()))
+        return tuple(self.components[each] for each in (*others, component))
+
     def _referring(self, attribute: str) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for each in self.components.values():

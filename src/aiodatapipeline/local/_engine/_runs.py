@@ -161,7 +161,9 @@ class _Batch:
         return made
 
     def _guard(self, seq: int, component: Component, interval: Interval, begins: float) -> None:
-        resource = self._plan.components.get(component.runs_on or "")
+        around = (each.runs_on for each in self._plan.around(component.id))
+        runs_on = next((each for each in around if each), "")
+        resource = self._plan.components.get(runs_on)
         for each in component.preconditions:
             guard = self._plan.components.get(each)
             if guard is None:

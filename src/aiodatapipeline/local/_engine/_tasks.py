@@ -115,8 +115,7 @@ class Tasks:
         if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
             # No poll would bring it to another runner.
             self._work.close_attempt(attempt, Status.CANCELED, "lost")
-            world.move(instance, Status.INACTIVE)
-            world.then(self._work.finish_pipeline, attempt.pipeline)
+            self._work.set_aside(instance)
             return
         if attempt.status == Status.RUNNING:
             self._lose(attempt)

@@ -21,7 +21,7 @@ from aiodatapipeline.models import Field, PipelineDescription, PipelineObject, S
 from aiodatapipeline.operations import DescribeObjectsRequest, QueryObjectsRequest
 
 # The size of a page is documented for QueryObjects alone.
-_PIPELINES_PER_PAGE = 100
+_PIPELINES_PER_PAGE = 50
 _OBJECTS_PER_PAGE = 25
 _IDS_PER_PAGE = 100
 _GONE = "('DELETING', 'DELETED')"

@@ -9,12 +9,12 @@ from aiodatapipeline.local._engine._plan import Component, Role
 from aiodatapipeline.local._engine._states import (
     ACTIVE,
     ENDED,
-    HELD,
     UNHAPPY,
     PipelineState,
     Status,
 )
 from aiodatapipeline.local._engine._world import Alarm, Attempt, Instance, World, log
+from aiodatapipeline.models import PipelineObject
 
 # Kinds of dependencies.
 DEPENDENCY, PRECONDITION, RESOURCE = "dependency", "precondition", "resource"
@@ -37,17 +37,18 @@ class Work:
         """Let an instance that waits go on, if it can."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or not self._may_begin(instance):
+        if instance is None or not self._may_go_on(instance):
             return
         component = world.component(instance)
         failed = self._failed_target(instance)
-        if component.role is Role.PRECONDITION:
-            if instance.queued:  # whom it guards has nothing else to wait for
-                self._start(instance, component)
+        if failed and self._cascades(instance, component, failed):
+            self.end(instance, Status.CASCADE_FAILED, failed_on=failed.failed_on or failed.id)
         elif self._is_paused(instance):
             world.move(instance, Status.PAUSED)
-        elif failed and component.cascades:
-            self.end(instance, Status.CASCADE_FAILED, failed_on=failed.failed_on or failed.id)
+        elif instance.begins > world.now:
+            world.remind("begin", seq, instance.begins)
+        elif component.role is Role.PRECONDITION:
+            self._consider_guard(instance, component)
         elif self._waits(seq, DEPENDENCY):
             pass
         elif self._waits(seq, PRECONDITION):
@@ -55,19 +56,19 @@ class Work:
         else:
             self._start_or_queue(instance, component)
 
-    def _may_begin(self, instance: Instance) -> bool:
-        world = self._world
-        pipeline = world.pipeline(instance.pipeline)
-        if (
-            instance.status != Status.WAITING_ON_DEPENDENCIES
-            or pipeline is None
-            or pipeline.state != PipelineState.SCHEDULED
-        ):
-            return False
-        if instance.begins > world.now:
-            world.remind("begin", instance.seq, instance.begins)
-            return False
-        return True
+    def _may_go_on(self, instance: Instance) -> bool:
+        pipeline = self._world.pipeline(instance.pipeline)
+        return (
+            instance.status == Status.WAITING_ON_DEPENDENCIES
+            and pipeline is not None
+            and pipeline.state == PipelineState.SCHEDULED
+        )
+
+    def _consider_guard(self, instance: Instance, component: Component) -> None:
+        if instance.queued:  # whom it guards has nothing else to wait for
+            self._start(instance, component)
+        elif instance.node is not None:
+            self._world.then(self.consider, instance.node)
 
     def _ask_guards(self, seq: int) -> None:
         for guard in self.targets(seq, PRECONDITION):
@@ -87,7 +88,8 @@ class Work:
         return bool(
             self._world.store.one(
                 "SELECT 1 FROM dependency d JOIN instance i ON i.seq = d.target"
-                " WHERE d.waiter = ? AND d.kind = ? AND i.status <> 'FINISHED' LIMIT 1",
+                " WHERE d.waiter = ? AND d.kind = ? AND i.status NOT IN ('FINISHED', 'SKIPPED')"
+                " LIMIT 1",
                 seq,
                 kind,
             )
@@ -100,6 +102,11 @@ class Work:
             instance.seq,
         )
         return found[0] if found else None
+
+    def _cascades(self, instance: Instance, component: Component, failed: Instance) -> bool:
+        """Whether an instance fails with what it waits for: an output does with its producer."""
+        producer = self._world.component(failed)
+        return component.cascades or (producer.cascades and instance.component in producer.outputs)
 
     def targets(self, seq: int, kind: str) -> list[Instance]:
         """Give what an instance waits for."""
@@ -182,20 +189,10 @@ class Work:
             return self._group_of(resource) if running else None
         plan = world.plan(instance.pipeline, instance.version)
         component = plan.components[instance.component]
-        if component.worker_group is not None or instance.node is None:
-            return component.worker_group
-        # A precondition's is that of what it guards: an activity, or a data node, which has
-        # one of its own or is somebody's input or output.
-        node = world.instance(instance.node)
-        guarded = plan.components[node.component] if node else None
-        if guarded is None:
-            return None
-        around = (
-            guarded.id,
-            *plan.consumers.get(guarded.id, ()),
-            *plan.producers.get(guarded.id, ()),
-        )
-        found = (plan.components[each].worker_group for each in around)
+        node = world.instance(instance.node) if instance.node is not None else None
+        # A precondition's is that of what it guards.
+        around = plan.around(node.component) if node else ()
+        found = (each.worker_group for each in (*around, component))
         return next((each for each in found if each is not None), None)
 
     def _group_of(self, resource: Instance) -> str:
@@ -220,31 +217,42 @@ class Work:
         """Try an instance again whose attempt has failed, or let it fail."""
         world = self._world
         component = world.component(instance)
-        pipeline = world.pipeline(instance.pipeline)
         if instance.tries <= 0:
             self.end(instance, Status.FAILED)
-        elif pipeline is None or pipeline.state != PipelineState.SCHEDULED:
-            world.move(instance, Status.INACTIVE)
-            world.then(self.finish_pipeline, instance.pipeline)
         else:
-            if instance.status != Status.WAITING_FOR_RUNNER:
-                world.move(instance, Status.WAITING_FOR_RUNNER)
-            world.remind("retry", instance.seq, world.now + component.retry_delay)
+            self._try_again(instance, "retry", world.now + component.retry_delay)
+
+    def _try_again(self, instance: Instance, how: str, when: float) -> None:
+        """Come back to an instance later, or after the next activation."""
+        world = self._world
+        pipeline = world.pipeline(instance.pipeline)
+        if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
+            self.set_aside(instance)
+            return
+        if how == "retry" and instance.status != Status.WAITING_FOR_RUNNER:
+            world.move(instance, Status.WAITING_FOR_RUNNER)
+        world.remind(how, instance.seq, when)
+
+    def set_aside(self, instance: Instance) -> None:
+        """Keep an instance for the next activation of its pipeline."""
+        self._world.move(instance, Status.INACTIVE)
+        self._world.then(self.finish_pipeline, instance.pipeline)
 
     def not_met(self, instance: Instance) -> None:
         """Ask a precondition again later that was not met, until its time is over."""
+        self._world.change(instance, tries=instance.tries + 1)  # that was none of them
+        self._ask_again(instance, "retry", final=self._world.switches.false_is_final)
+
+    def _ask_again(self, instance: Instance, how: str, *, final: bool = False) -> None:
         world = self._world
         component = world.component(instance)
-        since = instance.since if instance.since is not None else world.now
+        since = world.now if instance.since is None else instance.since
         next_time = world.now + component.retry_delay
         limit = component.precondition_timeout
-        if world.switches.false_is_final or (limit is not None and next_time > since + limit):
+        if final or (limit is not None and next_time > since + limit):
             self.end(instance, Status.FAILED, reason="The precondition was not met in time.")
-            return
-        world.change(instance, tries=instance.tries + 1)  # that was none of them
-        if instance.status == Status.RUNNING:
-            world.move(instance, Status.WAITING_FOR_RUNNER)
-        world.remind("retry", instance.seq, next_time)
+        else:
+            self._try_again(instance, how, next_time)
 
     def on_retry(self, seq: int) -> None:
         """Make the next attempt."""
@@ -271,17 +279,8 @@ class Work:
         world.change(instance, attempts=instance.attempts + 1)
         if met:
             self.end(instance, Status.FINISHED)
-            return
-        component = world.component(instance)
-        since = instance.since if instance.since is not None else world.now
-        next_time = world.now + component.retry_delay
-        if (
-            component.precondition_timeout is not None
-            and next_time > since + component.precondition_timeout
-        ):
-            self.end(instance, Status.FAILED, reason="The precondition was not met in time.")
         else:
-            world.remind("check", seq, next_time)
+            self._ask_again(instance, "check")
 
     def _create_resource(self, instance: Instance, component: Component) -> None:
         world = self._world
@@ -371,8 +370,8 @@ class Work:
         component = world.component(instance)
         for waiter in self._all_waiters(instance.seq):
             world.then(self.consider, waiter)
-        if status in UNHAPPY:
-            self._spread(instance, component)
+        if component.role is Role.RESOURCE and status in UNHAPPY and reason != DEACTIVATED:
+            self._let_go(instance)
         self._act(instance, component, status)
         for guard in self.targets(instance.seq, PRECONDITION):
             if not guard.ended:
@@ -420,23 +419,11 @@ class Work:
             instance.component,
         )
 
-    def _spread(self, instance: Instance, component: Component) -> None:
-        """Let those fail that can no longer start. Source: "Cascading Failures and Reruns"."""
-        cause = instance.failed_on or instance.id
-        if component.role is Role.RESOURCE:
-            for user in self.waiters(instance.seq, RESOURCE):
-                if not user.ended:
-                    self.end(user, Status.CANCELED, reason=f"Its resource {instance.id} failed.")
-        outputs = set(component.outputs)
-        for waiter in self.waiters(instance.seq, DEPENDENCY):
-            cascades = self._world.component(waiter).cascades or (
-                waiter.component in outputs and component.cascades
-            )
-            if cascades and waiter.status in HELD:
-                self.end(waiter, Status.CASCADE_FAILED, failed_on=cause)
-        for waiter in self.waiters(instance.seq, PRECONDITION):
-            if self._world.component(waiter).cascades and waiter.status in HELD:
-                self.end(waiter, Status.CASCADE_FAILED, failed_on=cause)
+    def _let_go(self, resource: Instance) -> None:
+        """Cancel what ran on a resource that failed. Source: "Cascading Failures and Reruns"."""
+        for user in self.waiters(resource.seq, RESOURCE):
+            if not user.ended:
+                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} failed.")
 
     # -- actions ------------------------------------------------------------------------------
 
@@ -449,7 +436,7 @@ class Work:
     def on_late(self, seq: int) -> None:
         """Do what is to be done when an instance has not ended in time."""
         instance = self._world.instance(seq)
-        if instance and not instance.ended:
+        if instance and not instance.ended and instance.status != Status.INACTIVE:
             self.carry_out(self._world.component(instance).on_late, instance)
 
     def carry_out(self, actions: tuple[str, ...], node: Instance) -> None:
@@ -484,7 +471,8 @@ class Work:
             )
             instance = world.instance_by_id(node.pipeline, name)
             assert instance is not None  # noqa: S101  # it was just made
-            done = _objects.evaluated(world, instance)
+            fields = _objects.evaluated(world, instance).fields
+            done = PipelineObject(id=action, name=action, fields=fields)
             world.store.do(
                 "INSERT INTO alarm (pipeline, time, action, node, fields) VALUES (?, ?, ?, ?, ?)",
                 node.pipeline,
@@ -493,8 +481,9 @@ class Work:
                 node.id,
                 json.dumps(done.to_wire()["fields"]),
             )
-            if component.type == "Terminate" and not node.ended:
-                self.end(node, Status.CANCELED, reason=f"Terminated by {action}.")
+            if component.type == "Terminate":
+                if not node.ended:
+                    self.end(node, Status.CANCELED, reason=f"Terminated by {action}.")
             else:
                 self._tell(Alarm(pipeline.id, world.now_written, node.id, done))
 
@@ -513,13 +502,12 @@ class Work:
         if pipeline is None:
             return
         if pipeline.state == PipelineState.DEACTIVATING:
-            busy = world.store.one(
-                "SELECT 1 FROM instance WHERE pipeline = ? AND NOT ended AND status IN"
-                " ('WAITING_FOR_RUNNER', 'CREATING', 'RUNNING', 'SHUTTING_DOWN') LIMIT 1",
-                seq,
-            )
-            if not busy:
-                world.change(pipeline, state=PipelineState.INACTIVE, deactivated=world.now_written)
+            busy = world.instances("pipeline = ? AND NOT ended AND status <> 'INACTIVE'", seq)
+            if any(each.kind != Role.RESOURCE for each in busy):
+                return
+            for resource in busy:  # nobody uses it before the next activation
+                self.end(resource, Status.CANCELED, reason=DEACTIVATED)
+            world.change(pipeline, state=PipelineState.INACTIVE, deactivated=world.now_written)
         elif pipeline.state == PipelineState.SCHEDULED:
             more = world.store.one(
                 "SELECT 1 FROM component WHERE pipeline = ? AND more LIMIT 1", seq

@@ -6,9 +6,9 @@ import json
 import logging
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from aiodatapipeline._clock import Clock
 from aiodatapipeline.definition import Definition
@@ -255,22 +255,19 @@ class World:
 
     # -- definitions --------------------------------------------------------------------------
 
-    def body(self, pipeline: int, version: int) -> Mapping[str, object]:
-        """Give a definition as it goes over the wire."""
+    def body(self, pipeline: int, version: int) -> str:
+        """Give a definition as it goes over the wire, in JSON."""
         row = self.store.one(
             "SELECT body FROM definition WHERE pipeline = ? AND version = ?", pipeline, version
         )
-        return cast("Mapping[str, object]", json.loads(row[0])) if row else {}
+        return str(row[0]) if row else "{}"
 
     def plan(self, pipeline: int, version: int) -> Plan:
         """Give a version of a definition, ready to run."""
         key = (pipeline, version)
         plan = self._plans.get(key)
         if plan is None:
-            row = self.store.one(
-                "SELECT body FROM definition WHERE pipeline = ? AND version = ?", *key
-            )
-            plan = self._plan_of(row[0] if row else "{}")
+            plan = self._plan_of(self.body(pipeline, version))
             _remember(self._plans, key, plan, _PLANS)
         return plan
 
