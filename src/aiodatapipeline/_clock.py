@@ -64,25 +64,18 @@ async def sleep(clock: Clock, seconds: float) -> None:
     await sleep_until(clock, clock.time() + seconds)
 
 
-def _passed() -> float:
-    """Give the seconds since some time, those included in which the machine slept."""
-    boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
-
-
 class SystemClock:
     """The time of day when it was made, and the time that passed since.
 
-    So it does not jump when somebody sets the machine's clock, as the ends of leases must not;
-    but they do come while the machine sleeps.
+    So it does not jump when somebody sets the machine's clock, as the ends of leases must not.
     """
 
     def __init__(self) -> None:
-        self._epoch = time.time() - _passed()
+        self._epoch = time.time() - time.monotonic()
 
     def time(self) -> float:
         """Give the seconds since the epoch."""
-        return self._epoch + _passed()
+        return self._epoch + time.monotonic()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
         """Have a function called once it is ``when``. See ``Clock.call_at``."""
@@ -115,6 +108,8 @@ _GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
+# How often time waits for another round, if somebody is at work all the time.
+_PASSES = 100
 
 
 class VirtualClock:
@@ -135,7 +130,7 @@ class VirtualClock:
         self._calls: list[_Call] = []
         self._lock = threading.Lock()  # a runner keeps its leases in a thread of their own
         self._working = 0
-        self._works = 0  # how often somebody began to
+        self._works = 0  # that have begun
         # Loops that have asked for calls. One may have none to come, and be about to ask.
         self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
@@ -196,17 +191,19 @@ class VirtualClock:
         return None
 
     async def _settle(self) -> None:
-        """Give everybody turns until nobody has been at work for a round."""
+        """Give everybody turns until nobody says to be at work."""
         here = asyncio.get_running_loop()
-        while True:
-            works = self._works
+        for _ in range(_PASSES):
+            # What is on its way between two threads is in neither of them for a moment: it is
+            # over when nothing was under way during all of a pass.
+            quiet, works = not self._working, self._works
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
             with self._lock:
                 others = {loop for loop in self._loops if loop is not here}
             for loop in others:
                 await _turns(loop)
-            if not self._working and works == self._works:
+            if quiet and works == self._works:
                 return
             while self._working:  # noqa: ASYNC110  # it is a number that other threads change
                 # Somebody waits for a socket or a thread, which take real time.
