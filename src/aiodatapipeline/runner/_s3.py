@@ -150,13 +150,14 @@ class S3Place:
         """Write the object into a file, a piece at a time."""
         with self._told("read"):
             answer = await self.s3.call("get_object", Bucket=self.bucket, Key=self.key)
-            written = await asyncio.to_thread(_created, file)
-            try:
-                async with answer["Body"] as body:
+            # Nothing comes in between that could leave its connection open.
+            async with answer["Body"] as body:
+                written = await to_its_end(asyncio.to_thread(_created, file))
+                try:
                     while chunk := await body.read(_CHUNK):
                         await to_its_end(asyncio.to_thread(written.write, chunk))
-            finally:
-                written.close()
+                finally:
+                    written.close()
 
     async def put(self, file: Path) -> None:
         """Write a file to S3; a large one in parts, of which nothing is left if it fails."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -398,3 +399,23 @@ async def test_an_object_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     ):
         with pytest.raises(StorageError, match=r"cannot read s3://bucket/key: "):
             await storage.place("s3://bucket/key").fetch(tmp_path / "file")
+
+
+async def test_an_object_that_finds_no_place_leaves_no_connection_open(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    await bucket.fill(a=bytes(5_000_000))  # more than is read ahead
+    (tmp_path / "a").mkdir()
+    answers: list[dict[str, Any]] = []
+
+    class Watched(S3):
+        async def call(self, method: str, **members: object) -> dict[str, Any]:
+            answers.append(await super().call(method, **members))
+            return answers[-1]
+
+    s3 = Watched()
+    with pytest.raises(StorageError, match="Is a directory"):
+        await S3Place(s3, bucket.name, "a").fetch(tmp_path / "a")
+
+    assert answers[0]["Body"].raw_stream.closed
+    await s3.aclose()
