@@ -92,12 +92,12 @@ class _Services(Collection[str]):
         return sum(1 for _ in self)
 
 
-def read_service_model(session: AioSession) -> None:
-    """Read what a client is made of, so that the loader has it."""
+def read_service_model(session: AioSession, service: str = SERVICE) -> None:
+    """Read what a service's client is made of, so that the loader has it."""
     # create_client() reads these files too, on the event loop, unless they were read before.
     loader = cast("Loader", session.get_component("data_loader"))
     for name in ("_retry", "endpoints", "partitions"):
         loader.load_data(name)
-    loader.load_service_model(SERVICE, "service-2")
+    loader.load_service_model(service, "service-2")
     with suppress(exceptions.UnknownServiceError):
-        loader.load_service_model(SERVICE, _ENDPOINT_RULES)
+        loader.load_service_model(service, _ENDPOINT_RULES)
