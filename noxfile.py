@@ -37,7 +37,7 @@ def group(name: str) -> list[str]:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on every Python that is found; all of them together reach every branch."""
-    session.install("-e", ".", *group("test"))
+    session.install("-e", ".[cli]", *group("test"))
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     if not session.posargs:
@@ -52,7 +52,7 @@ def minimums(session: nox.Session) -> None:
     session.install("uv")
     session.run_install(
         "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
-        "--resolution", "lowest-direct", "-e", ".", *group("test"),
+        "--resolution", "lowest-direct", "-e", ".[cli]", *group("test"),
     )  # fmt: skip
     session.run("pytest", *session.posargs)
 
@@ -60,7 +60,7 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of src, tests and stubs with mypy and pyright, both strict."""
-    session.install("-e", ".", *group("typing"))
+    session.install("-e", ".[cli]", *group("typing"))
     session.run("mypy", "src", "tests", "stubs")
     session.run("pyright")
 
@@ -84,7 +84,7 @@ def typing_user(session: nox.Session) -> None:
 @nox.session
 def stubs(session: nox.Session) -> None:
     """Compare the stubs with what aiobotocore and botocore really have."""
-    session.install("-e", ".", *group("typing"))
+    session.install("-e", ".[cli]", *group("typing"))
     session.run(
         "stubtest", "--ignore-missing-stub", "--mypy-config-file", "pyproject.toml",
         "aiobotocore", "botocore",
@@ -103,7 +103,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a dead reference fails it."""
-    session.install("-e", ".", *group("docs"))
+    session.install("-e", ".[cli]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

@@ -93,7 +93,7 @@ def test_a_demonstration_that_does_not_end_in_time_is_a_failure(
 
     assert result.exit_code == 1
     assert "Not everything ended FINISHED" in result.output
-    assert "assigned @AskRates" in caplog.text
+    assert "stopped" in caplog.text
 
 
 @pytest.mark.parametrize("where", ["full", "full/file/new"])

@@ -37,7 +37,7 @@ def run(
         typer.Argument(
             metavar="[MODULE:RUNNER]",
             help="A TaskRunner, or a function that makes one. Without it, the built-in handlers "
-            "work: ShellCommandActivity, ShellCommandPrecondition and Exists.",
+            "work: ShellCommandActivity, ShellCommandPrecondition, CopyActivity and Exists.",
         ),
     ] = None,
     *,

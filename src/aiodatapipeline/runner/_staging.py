@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from aiodatapipeline.models import PipelineObject
+from aiodatapipeline.models import PipelineObject, Ref
 from aiodatapipeline.runner._handlers import read
 from aiodatapipeline.runner._places import Place, StorageError, fetch_all, inside, put_all
 from aiodatapipeline.runner._storage import Storage
@@ -31,6 +31,9 @@ class S3DataNode(BaseModel):
     file_path: str | None = None
     directory_path: str | None = None
     manifest_file_path: str | None = None
+    data_format: Ref | None = None
+    compression: Literal["gzip", "none"] = "none"
+    """Of interest to a CopyActivity; a command gets files as they are."""
     s3_encryption_type: Literal["NONE", "SERVER_SIDE_ENCRYPTION"] = "NONE"
     """S3 encrypts whatever it says, since 2023; with this, by keys of its own."""
 
@@ -141,7 +144,7 @@ class Staging:
         Raises:
             TaskFailed: An input cannot be read.
         """
-        count = _Count(task, "staged_in")
+        count = Count(task, "staged_in")
         for source, directory in self.inputs:
             place = source.place(storage)
             try:
@@ -160,7 +163,7 @@ class Staging:
         Raises:
             TaskFailed: An output cannot be written.
         """
-        count = _Count(task, "staged_out")
+        count = Count(task, "staged_out")
         for target, directory in self.outputs:
             try:
                 await put_all(directory, target.place(storage), count.one_more)
@@ -169,7 +172,7 @@ class Staging:
         return count.files
 
 
-class _Count:
+class Count:
     """Counts files, and reports their number."""
 
     def __init__(self, task: Task, name: str) -> None:
@@ -177,6 +180,7 @@ class _Count:
         self.files = 0
 
     async def one_more(self) -> None:
+        """Count one more."""
         self.files += 1
         await self._task.progress(**{self._name: self.files})
 

@@ -1,4 +1,4 @@
-"""Handlers of the types that AWS's own task runner knows: shell commands and whether data exists.
+"""Handlers of types that AWS's own task runner knows: commands, copies, and whether data exists.
 
 ``add_builtin(runner)`` and ``runner.run()`` are a task runner that needs no code of yours.
 """
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from aiodatapipeline.models import Ref
 from aiodatapipeline.runner import _logs
 from aiodatapipeline.runner._aside import to_its_end
+from aiodatapipeline.runner._copy import copy
 from aiodatapipeline.runner._logs import ActivityLog
 from aiodatapipeline.runner._places import Place, StorageError
 from aiodatapipeline.runner._runner import TaskRunner
@@ -27,7 +28,14 @@ from aiodatapipeline.runner._staging import Staging, node
 from aiodatapipeline.runner._storage import S3Settings, Storage
 from aiodatapipeline.runner._task import Task, TaskFailed
 
-__all__ = ["BuiltIn", "Exists", "ShellCommandActivity", "ShellCommandPrecondition", "add_builtin"]
+__all__ = [
+    "BuiltIn",
+    "CopyActivity",
+    "Exists",
+    "ShellCommandActivity",
+    "ShellCommandPrecondition",
+    "add_builtin",
+]
 
 # Seconds that the logs of an attempt get to be written where they belong. A canceled handler has
 # to be over sooner: it gets 30 seconds by default, and the command its part of them.
@@ -60,18 +68,23 @@ class BuiltIn:
     """Another S3 than AWS's."""
 
 
-class _Command(BaseModel):
-    """What a shell command's object says, as an activity and as a precondition."""
+class _Logged(BaseModel):
+    """What is said of the logs and the output of whatever is done."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
-    command: str | None = None
-    script_uri: str | None = None
-    script_argument: tuple[str, ...] = ()
     stdout: str | None = None
     stderr: str | None = None
     pipeline_log_uri: str | None = None
+
+
+class _Command(_Logged):
+    """What a shell command's object says, as an activity and as a precondition."""
+
+    command: str | None = None
+    script_uri: str | None = None
+    script_argument: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one_script(self) -> _Command:
@@ -92,6 +105,10 @@ class ShellCommandPrecondition(_Command):
     """The fields of a ShellCommandPrecondition that matter to who runs it."""
 
 
+class CopyActivity(_Logged):
+    """The fields of a CopyActivity that matter beside what it copies."""
+
+
 class Exists(BaseModel):
     """The fields of an Exists that matter to who runs it."""
 
@@ -103,7 +120,9 @@ class Exists(BaseModel):
 
 
 def add_builtin(runner: TaskRunner, settings: BuiltIn | None = None) -> None:
-    """Let a runner handle ShellCommandActivity, ShellCommandPrecondition and Exists.
+    """Let a runner handle shell commands, copies of data, and whether data exists.
+
+    That is ShellCommandActivity, ShellCommandPrecondition, CopyActivity and Exists.
 
     A type that it has a handler of already keeps that one. The handlers need a POSIX system.
 
@@ -115,6 +134,8 @@ def add_builtin(runner: TaskRunner, settings: BuiltIn | None = None) -> None:
     known = runner.types()
     if "ShellCommandActivity" not in known:
         runner.handler(ShellCommandActivity)(handlers.activity)
+    if "CopyActivity" not in known:
+        runner.handler(CopyActivity)(handlers.copy)
     if "ShellCommandPrecondition" not in known:
         runner.precondition(ShellCommandPrecondition)(handlers.precondition)
     if "Exists" not in known:
@@ -131,15 +152,19 @@ class _Handlers:
             if fields.stage:
                 staging = await Staging.of(task, room.directory)
                 room.note(f"{await staging.fetch(task, room.storage)} files staged in")
-            ended = await room.run(staging.environment if staging else {})
+            ended = await room.run(fields, staging.environment if staging else {})
             if ended.code != 0:
                 raise room.failure(ended)
             if staging:
                 room.note(f"{await staging.put(task, room.storage)} files staged out")
 
+    async def copy(self, task: Task, fields: CopyActivity) -> None:
+        async with self._room(task, fields) as room:
+            await copy(task, room.storage, room.directory)
+
     async def precondition(self, task: Task, fields: ShellCommandPrecondition) -> bool:
         async with self._room(task, fields) as room:
-            return (await room.run({})).code == 0
+            return (await room.run(fields, {})).code == 0
 
     async def exists(self, task: Task, fields: Exists) -> bool:
         data = await node(task, fields.node.id)
@@ -156,7 +181,7 @@ class _Handlers:
         return Storage(S3Settings(self._settings.region_name, self._settings.s3_endpoint_url))
 
     @asynccontextmanager
-    async def _room(self, task: Task, fields: _Command) -> AsyncGenerator[_Room, None]:
+    async def _room(self, task: Task, fields: _Logged) -> AsyncGenerator[_Room, None]:
         """Give an attempt what it needs, and leave nothing of it but its logs."""
         directory = await asyncio.to_thread(
             tempfile.mkdtemp, prefix="aiodatapipeline-", dir=self._settings.scratch
@@ -179,8 +204,8 @@ class _Handlers:
                 finally:
                     # Whatever happened, and even if it is cancelled meanwhile.
                     trouble = await to_its_end(room.hand_over(time))
-                if trouble:
-                    raise TaskFailed("StagingFailed", trouble)
+            if trouble:
+                raise TaskFailed("StagingFailed", trouble)
         finally:
             await to_its_end(asyncio.to_thread(_remove, Path(directory)))
 
@@ -189,7 +214,7 @@ class _Room:
     """What an attempt has while its command runs."""
 
     def __init__(
-        self, task: Task, fields: _Command, settings: BuiltIn, directory: Path, storage: Storage
+        self, task: Task, fields: _Logged, settings: BuiltIn, directory: Path, storage: Storage
     ) -> None:
         self.directory, self.storage = directory, storage
         self._task, self._fields, self._settings = task, fields, settings
@@ -216,10 +241,11 @@ class _Room:
         self._task.log.info("%s: %s", self._task.attempt_id, text)
         self._activity.write(text)
 
-    async def run(self, environment: Mapping[str, str]) -> Ended:
+    async def run(self, fields: _Command, environment: Mapping[str, str]) -> Ended:
         """Run the command.
 
         Args:
+            fields: What says which.
             environment: What it gets besides the runner's own.
 
         Raises:
@@ -228,8 +254,8 @@ class _Room:
         try:
             ended = await run_script(
                 Script(
-                    file=await self._script(),
-                    arguments=self._fields.script_argument,
+                    file=await self._script(fields),
+                    arguments=fields.script_argument,
                     stdout=self._logs[_logs.STDOUT],
                     stderr=self._logs[_logs.STDERR],
                     environment={**os.environ, **environment},
@@ -243,15 +269,15 @@ class _Room:
         self.note(str(ended))
         return ended
 
-    async def _script(self) -> Path:
+    async def _script(self, fields: _Command) -> Path:
         file = self.directory / "script"
-        if self._fields.command is not None:
-            await asyncio.to_thread(file.write_text, self._fields.command, encoding="utf-8")
-        elif self._fields.script_uri is not None:
-            try:
-                await self._place("scriptUri", self._fields.script_uri).fetch(file)
-            except StorageError as error:
-                raise TaskFailed("StagingFailed", f"scriptUri: {error}") from error
+        if fields.script_uri is None:
+            await asyncio.to_thread(file.write_text, fields.command or "", encoding="utf-8")
+            return file
+        try:
+            await self._place("scriptUri", fields.script_uri).fetch(file)
+        except StorageError as error:
+            raise TaskFailed("StagingFailed", f"scriptUri: {error}") from error
         return file
 
     def failure(self, ended: Ended) -> TaskFailed:

@@ -38,7 +38,7 @@ def test_a_runner_gets_all_built_in_handlers() -> None:
 
     add_builtin(runner)
 
-    assert list(runner.types()) == ["Exists", ACTIVITY, PRECONDITION]
+    assert list(runner.types()) == ["CopyActivity", "Exists", ACTIVITY, PRECONDITION]
 
 
 def test_a_handler_of_ones_own_stays() -> None:
@@ -46,6 +46,10 @@ def test_a_handler_of_ones_own_stays() -> None:
 
     @runner.handler(ACTIVITY)
     async def mine(task: Task) -> None:
+        """Do nothing."""
+
+    @runner.handler("CopyActivity")
+    async def mine_here(task: Task) -> None:
         """Do nothing."""
 
     @runner.precondition(PRECONDITION)
@@ -58,8 +62,8 @@ def test_a_handler_of_ones_own_stays() -> None:
 
     add_builtin(runner)
 
-    kept = [runner.get(kind) for kind in (ACTIVITY, PRECONDITION, "Exists")]
-    assert [one.function for one in kept if one] == [mine, mine_too, mine_as_well]
+    kept = [runner.get(kind) for kind in (ACTIVITY, "CopyActivity", PRECONDITION, "Exists")]
+    assert [one.function for one in kept if one] == [mine, mine_here, mine_too, mine_as_well]
 
 
 # -- commands -----------------------------------------------------------------------------
@@ -131,8 +135,12 @@ async def test_an_invalid_command_is_not_shown(hand: Hand) -> None:
     assert "hidden" not in failed.message
 
 
-async def test_a_script_that_is_not_there_fails_the_task(hand: Hand) -> None:
-    failed = await failure(hand, {"scriptUri": "/no/such/script"})
+async def test_a_script_that_is_not_there_fails_the_task(hand: Hand, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    failed = await failure(hand, {"scriptUri": "/no/such/script", "stdout": str(out)})
+
+    assert not out.exists()
 
     assert failed.error_id == "StagingFailed"
     assert failed.message == "scriptUri: cannot read '/no/such/script': No such file or directory"
