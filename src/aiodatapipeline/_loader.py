@@ -93,11 +93,7 @@ class _Services(Collection[str]):
 
 
 def read_service_model(session: AioSession, service: str = SERVICE) -> None:
-<<<<<<< HEAD
     """Read what a client of a service is made of, so that the loader has it."""
-=======
-    """Read what a service's client is made of, so that the loader has it."""
->>>>>>> runner-builtin
     # create_client() reads these files too, on the event loop, unless they were read before.
     loader = cast("Loader", session.get_component("data_loader"))
     for name in ("_retry", "endpoints", "partitions"):
