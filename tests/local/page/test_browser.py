@@ -255,6 +255,26 @@ async def test_it_can_be_paused_and_goes_on_with_the_keyboard_alone(
     await reader.until(f"{MAIN}.includes('made meanwhile')")
 
 
+async def test_an_answer_that_comes_after_the_pause_does_not_end_it(reader: Reader) -> None:
+    await reader.open()
+    await reader.find(
+        """new Promise(asked => {
+          const ask = window.fetch;
+          window.fetch = (...what) => new Promise(done => {
+            window.goOn = () => ask(...what).then(done);
+            asked();
+          });
+        })"""
+    )
+
+    await reader.find("document.getElementById('follow').click()")
+    await reader.find("goOn()")
+    await reader.find("new Promise(requestAnimationFrame)")
+    await reader.find("new Promise(requestAnimationFrame)")
+
+    assert await reader.find("toCome.size") == 0
+
+
 async def test_it_says_when_the_service_does_not_answer_any_more(
     place: Place, browser: webdriver.Chrome
 ) -> None:
