@@ -1,5 +1,7 @@
 """Crashes: scenarios A1 to A6. Real processes die of real signals."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -101,7 +103,7 @@ JOBS = [activity(f"Job{n}", command="false" if n % 3 == 2 else "true") for n in 
 EXPECTED = {f"Job{n}": "FAILED" if n % 3 == 2 else "FINISHED" for n in range(5)}
 
 
-async def crash(
+async def crash(  # noqa: PLR0917  # one caller
     forks: ForkServerContext,
     tmp_path: Path,
     switches: Switches,
