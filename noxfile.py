@@ -58,6 +58,13 @@ def minimums(session: nox.Session) -> None:
 
 
 @nox.session
+def mutations(session: nox.Session) -> None:
+    """Break each rule of the task runner in its code; a test has to notice."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "tests/runner/mutations.py")
+
+
+@nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of src, tests and stubs with mypy and pyright, both strict."""
     session.install("-e", ".[cli]", *group("typing"))

@@ -187,7 +187,7 @@ class Bed:
         run = Running(self, runner, asyncio.ensure_future(runner.run(**arguments)))
         try:
             # A thread begins, and that takes real time.
-            while runner.health.status in {"starting", "stopped"} and not run.task.done():  # noqa: ASYNC110
+            while runner.health.status in {"starting", "stopped"} and not run.task.done():
                 await asyncio.sleep(0.001)  # a thread begins: that takes real time
             await self.clock.advance(0)
             yield run
@@ -211,7 +211,7 @@ class Bed:
     async def really(self, condition: Callable[[], bool], limit: float = 20.0) -> None:
         """Wait in real time, for threads and processes."""
         async with asyncio.timeout(limit):
-            while not condition():  # noqa: ASYNC110  # it is about other threads
+            while not condition():  # it is about other threads
                 await asyncio.sleep(0.002)
         await self.clock.advance(0)
 

@@ -32,7 +32,9 @@ class Answers:
             if not self._kinds:
                 await asyncio.sleep(timeout)
                 return Reply(200, b"{}")
-            return Reply(200, json.dumps({"taskObject": self._task(*self._kinds.popleft())}).encode())
+            return Reply(
+                200, json.dumps({"taskObject": self._task(*self._kinds.popleft())}).encode()
+            )
         if operation == "ReportTaskProgress":
             return Reply(200, b'{"canceled": false}')
         if operation == "ReportTaskRunnerHeartbeat":

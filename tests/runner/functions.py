@@ -81,7 +81,7 @@ def swallows(task: SyncTask) -> None:
     while True:
         try:
             time.sleep(600)
-        except BaseException:  # noqa: BLE001, S112  # what nobody should write
+        except BaseException:  # noqa: BLE001  # what nobody should write
             continue
 
 

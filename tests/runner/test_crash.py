@@ -1,5 +1,7 @@
 """Crashes: scenarios A1 to A6. Real processes die of real signals."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -62,7 +64,7 @@ async def listening(b: Bed, path: Path) -> AsyncGenerator[str, None]:
             writer.close()
 
     # Paths of sockets are short.
-    socket = f"/tmp/adp-{os.getpid()}-{abs(hash(path)) % 10**8}"  # noqa: S108
+    socket = f"/tmp/adp-{os.getpid()}-{abs(hash(path)) % 10**8}"
     server = await asyncio.start_unix_server(serve, socket)
     try:
         yield socket
@@ -76,7 +78,10 @@ async def listening(b: Bed, path: Path) -> AsyncGenerator[str, None]:
 
 
 async def run_worker(
-    forks: ForkServerContext, function: Callable[..., None], *arguments: Any, over: Callable[[], bool]
+    forks: ForkServerContext,
+    function: Callable[..., None],
+    *arguments: Any,
+    over: Callable[[], bool],
 ) -> int | None:
     """Run a worker until it dies or nothing is left to do. Give its exit code."""
     process = forks.Process(target=function, args=arguments)
@@ -98,7 +103,7 @@ JOBS = [activity(f"Job{n}", command="false" if n % 3 == 2 else "true") for n in 
 EXPECTED = {f"Job{n}": "FAILED" if n % 3 == 2 else "FINISHED" for n in range(5)}
 
 
-async def crash(
+async def crash(  # noqa: PLR0917  # one caller
     forks: ForkServerContext,
     tmp_path: Path,
     switches: Switches,
@@ -176,16 +181,12 @@ async def test_a1_a2_whenever_a_runner_is_killed_no_outcome_is_lost_or_changed(
     await crash(forks, tmp_path, profile, chance, restarts=1 + seed % 3, recover=recover)
 
 
-async def test_a40_the_third_signal_exits_at_once(
-    forks: ForkServerContext, tmp_path: Path
-) -> None:
+async def test_a40_the_third_signal_exits_at_once(forks: ForkServerContext, tmp_path: Path) -> None:
     async with bed() as b:
         await b.pipeline(activity())
         notes = tmp_path / "notes"
         async with listening(b, tmp_path) as socket:
-            process = forks.Process(
-                target=worker.wait_for_signals, args=(socket, str(notes))
-            )
+            process = forks.Process(target=worker.wait_for_signals, args=(socket, str(notes)))
             process.start()
             pid = process.pid or 0
             await b.really(notes.exists)
@@ -262,7 +263,9 @@ async def test_a5_an_outcome_that_was_left_behind_is_delivered_before_the_first_
             assert calls[0].operation == "ReportTaskProgress"
             still_ours = calls[0].taken and not calls[0].said["canceled"]
             assert still_ours == (hours == 0)
-            assert bool([each for each in sent if each.body["taskStatus"] == "FAILED"]) == still_ours
+            assert (
+                bool([each for each in sent if each.body["taskStatus"] == "FAILED"]) == still_ours
+            )
         assert read_outbox(tmp_path)[0].state in {"delivered", "presumed", "fenced"}
 
 

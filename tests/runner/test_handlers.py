@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
@@ -81,7 +82,7 @@ async def test_a_handler_sees_the_fields_of_its_model() -> None:
         assert (text, default) == ("true it", "Default")
         assert (task.info.attempt_number, task.info.worker_group) == (1, "etl")
         assert task.info.scheduled_start is not None
-        assert "task_id" not in repr(vars(task.info))
+        assert "task_id" not in vars(cast("Task", task).info)
 
 
 async def test_row_24_a_task_that_does_not_fit_the_model_fails_by_the_names_of_its_fields() -> None:
@@ -161,7 +162,7 @@ async def test_row_23_a_type_without_a_handler_can_be_left_to_others() -> None:
 
 async def _really(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  # it is about other threads
+        while not condition():  # it is about other threads
             await asyncio.sleep(0.005)
 
 
@@ -247,7 +248,7 @@ async def _swallow(release: asyncio.Event) -> None:
     while not release.is_set():
         try:
             await release.wait()
-        except BaseException:  # noqa: BLE001, S112  # what nobody should write
+        except BaseException:  # noqa: BLE001  # what nobody should write
             continue
 
 
@@ -511,6 +512,15 @@ async def test_a_handler_that_finishes_although_it_is_to_stop_has_finished() -> 
 # -- processes and executors --------------------------------------------------------------
 
 
+def _make_local() -> Callable[[SyncTask], None]:
+    def local(_task: SyncTask) -> None: ...
+
+    return local
+
+
+_local = _make_local()
+
+
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
@@ -519,7 +529,7 @@ async def test_a_handler_that_finishes_although_it_is_to_stop_has_finished() -> 
         (functions.exits, ("FAILED", "SystemExit")),
         (functions.dies, ("FAILED", "ProcessDied")),
         (functions.vanishes, ("FAILED", "ProcessDied")),
-        (lambda _: None, ("FAILED", "PicklingError")),
+        (_local, ("FAILED", "PicklingError")),
     ],
     ids=["returns", "raises", "exits", "dies", "vanishes", "cannot be sent"],
 )
@@ -537,7 +547,7 @@ async def test_a_process_ends_as_its_handler_does(
 
         status, error_id, _ = await outcome(b, pipeline)
         assert status == expected[0]
-        assert error_id == expected[1] or (expected[1] or "") in {"PicklingError"}
+        assert error_id == expected[1] or expected[1] == "PicklingError"
 
 
 async def test_a_process_is_given_the_model_of_the_fields() -> None:
@@ -659,7 +669,7 @@ async def test_a33_a_traceback_of_five_hundred_frames_is_cut() -> None:
 
 
 async def test_a34_an_exception_that_cannot_be_printed_is_a_failure_all_the_same() -> None:
-    class Odd(Exception):
+    class Odd(Exception):  # noqa: N818
         def __str__(self) -> str:
             raise RuntimeError("no")
 
@@ -696,19 +706,21 @@ async def test_a35_tasks_and_threads_that_a_handler_leaves_behind_harm_nobody() 
     async with bed() as b:
         pipeline = await b.pipeline(activity())
         runner = b.runner()
-        release, left = threading.Event(), []
+        release = threading.Event()
+        tasks: list[asyncio.Task[object]] = []
+        threads: list[threading.Thread] = []
 
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
-            left.append(asyncio.ensure_future(asyncio.Event().wait()))
-            left.append(threading.Thread(target=release.wait))
-            left[-1].start()
+            tasks.append(asyncio.ensure_future(asyncio.Event().wait()))
+            threads.append(threading.Thread(target=release.wait))
+            threads[0].start()
 
         async with b.running(runner) as run:
             await run.stop()
-        left[0].cancel()
+        tasks[0].cancel()
         release.set()
-        left[1].join()
+        threads[0].join()
         await b.advance(0)
 
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}
@@ -753,7 +765,7 @@ async def test_a37_more_fields_than_an_object_may_have_are_trimmed_with_a_warnin
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
             await task.progress(**{f"field_{number}": number for number in range(60)})
-            await task.progress(field_60=1, **{"x" * 300: "\ud800" * 5000})
+            await task.progress(None, field_60=1, **{"x" * 300: "\ud800" * 5000})
             await done.wait()
 
         async with b.running(runner) as run:
@@ -774,8 +786,8 @@ async def test_fields_that_do_not_fit_are_cut_and_never_cost_the_lease() -> None
 
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
-            await task.progress(**{"x" * 300: "\ud800\0" * 5000})
-            await task.progress(**{f"long_{number}": "y" * 2000 for number in range(20)})
+            await task.progress(None, **{"x" * 300: "\ud800\0" * 5000})
+            await task.progress(None, **{f"long_{number}": "y" * 2000 for number in range(20)})
             await done.wait()
 
         async with b.running(runner) as run:
@@ -788,11 +800,13 @@ async def test_fields_that_do_not_fit_are_cut_and_never_cost_the_lease() -> None
         assert b.statuses_sent() == ["FINISHED"]
 
 
+def has(answers: list[bool], many: int) -> bool:
+    return len(answers) == many
+
+
 async def task_fields_refused(b: Bed) -> None:
     """Refuse reports that have fields, as a service might that knows of none."""
-    b.fault = lambda call: (
-        error("InvalidRequestException") if call.body.get("fields") else None
-    )
+    b.fault = lambda call: error("InvalidRequestException") if call.body.get("fields") else None
     await b.advance(200)
     b.fault = lambda _: None
 
@@ -832,7 +846,7 @@ async def test_a38_a_precondition_is_asked_again_until_it_holds(
 
         async with b.running(runner) as run:
             for left in (3, 2, 1):
-                await b.really(lambda left=left: len(answers) == left)
+                await b.really(partial(has, answers, left))
                 await asyncio.sleep(0.02 if run_in else 0)
                 await b.advance(300)
             await b.really(lambda: len(b.statuses_sent()) == 2)
@@ -904,7 +918,7 @@ async def test_a_precondition_that_waits_is_stopped_at_once() -> None:
 
 async def test_row_30_a_handler_is_stopped_before_its_attempt_times_out() -> None:
     async with bed() as b:
-        pipeline = await b.pipeline(activity(attemptTimeout="1 hour"))
+        pipeline = await b.pipeline(activity(attemptTimeout="20 minutes"))
         runner = b.runner()
         seen: list[CancelReason | None] = []
 
@@ -916,8 +930,8 @@ async def test_row_30_a_handler_is_stopped_before_its_attempt_times_out() -> Non
                 seen.append(task.cancelled)
 
         async with b.running(runner) as run:
-            took = await b.until(lambda: bool(seen), limit=3600, step=10)
-            assert 3420 <= took <= 3430
+            took = await b.until(lambda: bool(seen), limit=1200, step=10)
+            assert 1140 <= took <= 1150
             await run.stop()
 
         assert seen == [CancelReason.TIMEOUT]
@@ -955,7 +969,11 @@ async def test_row_32_a_hook_that_hangs_changes_nothing(
     release = threading.Event()
     async with bed() as b:
         pipeline = await b.pipeline(activity())
-        runner = b.runner(on_event=lambda _: void(release.wait()))
+
+        def hang(_event: Event) -> None:
+            release.wait()
+
+        runner = b.runner(on_event=hang)
         works(b, runner)
         async with b.running(runner) as run:
             result = await run.stop()
@@ -969,10 +987,6 @@ async def test_row_32_a_hook_that_hangs_changes_nothing(
 
 def hooks() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "aiodatapipeline-events"]
-
-
-def void(_: object) -> None:
-    pass
 
 
 async def test_a_hook_hears_everything_in_order_and_no_task_id() -> None:

@@ -146,7 +146,9 @@ async def test_a9_after_six_minutes_the_lease_is_suspect_once_and_then_held_agai
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}
 
 
-@pytest.mark.parametrize(("timeout", "lapse"), [(None, 900), ("8 minutes", 480), ("2 hours", 7200)])
+@pytest.mark.parametrize(
+    ("timeout", "lapse"), [(None, 900), ("8 minutes", 480), ("20 minutes", 1200)]
+)
 async def test_a9_when_the_lease_has_lapsed_the_handler_is_stopped_within_seconds(
     timeout: str | None, lapse: float
 ) -> None:
@@ -394,3 +396,33 @@ async def test_row_4_an_error_500_on_an_outcome_is_repeated_with_the_same_bytes(
         bodies = [each.body for each in b.made("SetTaskStatus")]
         assert len(bodies) == 4
         assert all(each == bodies[0] for each in bodies)
+
+
+async def test_r6_no_call_is_repeated_but_by_the_runner() -> None:
+    async with bed() as b:
+        await b.pipeline(activity())
+        runner = b.runner()
+        b.fault = lambda call: (
+            error("InternalServiceError", 500) if call.operation == "PollForTask" else None
+        )
+        async with b.running(runner) as run:
+            await asyncio.sleep(2.5)  # a client's own retries would wait in real time
+            assert len(b.made("PollForTask")) == 1
+            await run.stop()
+
+
+async def test_r3_reports_go_on_while_an_outcome_cannot_be_delivered() -> None:
+    async with bed() as b:
+        pipeline = await b.pipeline(activity())
+        runner = b.runner()
+        works(b, runner)
+        b.fault = lambda call: Lose("request") if call.operation == "SetTaskStatus" else None
+        async with b.running(runner) as run:
+            await b.advance(1300)
+            assert len(b.made("ReportTaskProgress")) >= 20
+            b.fault = lambda _: None
+            await b.until(lambda: len(b.told("delivered")) == 1, limit=60)
+            await run.stop()
+
+        assert len(b.begun) == 1, "nobody was given it meanwhile"
+        assert await b.statuses(pipeline) == {"Job": "FINISHED"}

@@ -1,5 +1,7 @@
 """Many of everything: scenarios A43 to A48."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -120,7 +122,7 @@ async def test_a44_a_thousand_runners_share_the_account_s_polls() -> None:
         taken.append((now, ok))
         due.append((now + wait, number))
 
-    shares = []
+    shares: list[float] = []
     for after in (300, 1500, 3600):
         found = [ok for at, ok in taken if after < at <= after + 3600]
         shares.append(sum(found) / len(found))
@@ -148,10 +150,8 @@ async def test_a45_a_task_is_acknowledged_at_once() -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["file", "memory"])
-async def test_a46_tens_of_thousands_of_tasks_leave_nothing_behind(
-    tmp_path: Path, kept: bool
-) -> None:
-    many = 800 if kept else 2_000
+async def test_a46_many_tasks_leave_nothing_behind(tmp_path: Path, kept: bool) -> None:
+    many = 400 if kept else 1_000
     service = Many(many)
     runner = TaskRunner(
         "etl",
@@ -241,16 +241,15 @@ async def test_a48_hours_of_random_faults_lose_and_change_nothing(
             return None
         if call.operation == "PollForTask" and switches.unacknowledged_uses_try:
             return Lose("request", 1)  # a lost answer would fail the task by itself
-        return chance.choice(
-            [
-                Lose("request", 1),
-                Lose("answer", 1),
-                error("InternalServiceError", 500),
-                error("ThrottlingException"),
-                ResponseLostError("reset"),
-                Reply(502, b""),
-            ]
-        )
+        faults: list[Fault] = [
+            Lose("request", 1),
+            Lose("answer", 1),
+            error("InternalServiceError", 500),
+            error("ThrottlingException"),
+            ResponseLostError("reset"),
+            Reply(502, b""),
+        ]
+        return chance.choice(faults)
 
     async with bed(switches) as b:
         pipeline = await b.pipeline(
@@ -306,7 +305,7 @@ async def test_a_running_task_costs_little_memory() -> None:
         while not run.done():
             await clock.advance(1)
 
-    (few, low), (many, high) = sorted(sizes.items())[0], sorted(sizes.items())[-1]
+    (few, low), (many, high) = min(sizes.items()), max(sizes.items())
     assert many == 200
     assert few == many or (high - low) / (many - few) < 20_000
     assert high / many < 40_000

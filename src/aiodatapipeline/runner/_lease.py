@@ -194,7 +194,7 @@ class Keeper:
         self._home_thread = threading.get_ident()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._closing = False
+        self._is_open = self._closing = False
         self._reports: set[asyncio.Task[None]] = set()
         self._pinged: float | None = None
         self._told_blocked = self._gated = False
@@ -266,8 +266,8 @@ class Keeper:
             try:
                 asyncio.run(self._main())
             except BaseException as error:  # noqa: BLE001  # nobody else would see it
-                if not self._opened.done():
-                    self._call(self._home, partial(_fail, self._opened, error))
+                if not self._is_open:
+                    self._call(self._home, partial(self._opened.set_exception, error))
                     return
                 if self._closing:
                     return
@@ -291,16 +291,14 @@ class Keeper:
             async with asyncio.TaskGroup() as group:
                 ticker = group.create_task(self._tick_always(group, caller))
                 await asyncio.sleep(0)  # it has an appointment with the clock now
-                self._call(self._home, self._note_open)
+                if not self._is_open:
+                    self._is_open = True
+                    self._call(self._home, partial(self._opened.set_result, None))
                 await self._stop.wait()
                 for each in (ticker, *self._reports):
                     each.cancel()
         finally:
             await caller.aclose()
-
-    def _note_open(self) -> None:
-        if not self._opened.done():
-            self._opened.set_result(None)
 
     async def _tick_always(self, group: asyncio.TaskGroup, caller: Caller) -> None:
         while True:
@@ -449,11 +447,6 @@ class Keeper:
             EventKind.BLOCKED, None, {"handler": handler, "seconds": seconds, "stack": stack}
         )
         return handler
-
-
-def _fail(future: asyncio.Future[None], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
 
 
 def _all_stacks() -> str:
