@@ -31,7 +31,8 @@ MUTATIONS = [
     Mutation(
         "R1: acknowledge before the handler begins",
         "_attempts.py",
-        "        why = await self._acknowledge(attempt)\n        if why:\n            await self._abandon(attempt, why)\n            return False\n",
+        "        why = await self._acknowledge(attempt)\n"
+        "        if why:\n            await self._abandon(attempt, why)\n            return False\n",
         "",
         "a17 or a8",
     ),
@@ -46,7 +47,8 @@ MUTATIONS = [
         "R3: the lease is kept until the outcome is delivered",
         "_attempts.py",
         "        attempt.ended_at = self._clock.time()\n        detail",
-        "        attempt.ended_at = self._clock.time()\n        self._core.keeper.release(attempt.lease)\n        detail",
+        "        attempt.ended_at = self._clock.time()\n"
+        "        self._core.keeper.release(attempt.lease)\n        detail",
         "r3 or a18",
     ),
     Mutation(
@@ -74,7 +76,9 @@ MUTATIONS = [
         "R7: the leases are kept in a thread of their own",
         "_lease.py",
         "        try:\n            await self._send(lease, caller)\n",
-        "        try:\n            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._home))\n            await self._send(lease, caller)\n",
+        "        try:\n"
+        "            home = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._home)\n"
+        "            await asyncio.wrap_future(home)\n            await self._send(lease, caller)\n",
         "a28",
     ),
     Mutation(
@@ -113,6 +117,11 @@ def survives(mutation: Mutation) -> bool:
 
 def main() -> None:
     """Break one rule after the other."""
+    nothing = Mutation(
+        "nothing", "_lease.py", "def ", "def ", " or ".join(m.tests for m in MUTATIONS)
+    )
+    if not survives(nothing):
+        sys.exit("the tests fail without a mutation")
     survivors = [each.rule for each in MUTATIONS if survives(each)]
     for each in MUTATIONS:
         print("no test noticed" if each.rule in survivors else "noticed", each.rule, sep=": ")  # noqa: T201
