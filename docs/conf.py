@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"aiodatapipeline\..*\b(ResponseT|PageT|ItemT_co)"),
     # Nor has what a clock gives back, and what a runner makes for itself.
     ("py:class", r"aiodatapipeline\._clock\.Appointment"),
-    ("py:class", r"aiodatapipeline\.runner\._(task\.Link|handlers\.Handler)"),
+    ("py:class", r"aiodatapipeline\.runner\._(task\.Link|handlers\.Handlers?)"),
     # Nor has a validator inside of a type, which nobody outside calls.
     ("py:class", r"aiodatapipeline\.definition\.(_written\.\w+|objects\._.*)"),
 ]
