@@ -21,7 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from aiodatapipeline import ConfigurationError, DataPipelineError, SetTaskStatusRequest
+from aiodatapipeline import (
+    ConfigurationError,
+    DataPipelineError,
+    Reply,
+    SetTaskStatusRequest,
+)
 from aiodatapipeline._clock import SystemClock, VirtualClock
 from aiodatapipeline._failure import Failure
 from aiodatapipeline.models import PipelineObject, Ref, TaskObject, TaskStatus
@@ -38,6 +43,7 @@ from aiodatapipeline.runner import (
     _process,
 )
 from aiodatapipeline.runner._attempts import Attempt, Attempts
+from aiodatapipeline.runner._caller import Caller
 from aiodatapipeline.runner._engine import Engine
 from aiodatapipeline.runner._events import Hook
 from aiodatapipeline.runner._handlers import read, seconds
@@ -576,6 +582,62 @@ async def test_row_8_a_client_is_made_anew_when_its_credentials_are_refused_for_
             await run.stop()
 
 
+async def test_an_object_that_is_nowhere_is_told() -> None:
+    other = b'{"pipelineObjects": [{"id": "Other", "name": "Other", "fields": []}]}'
+    async with bed() as b:
+        pipeline = await b.pipeline(activity())
+        runner = b.runner()
+
+        @runner.handler(SHELL)
+        async def handle(task: Task) -> None:
+            await task.resolve("Nowhere")
+
+        b.fault = lambda call: Reply(200, other) if call.operation == "DescribeObjects" else None
+        async with b.running(runner) as run:
+            await run.stop()
+
+        assert (await b.attempts(pipeline))[0].string("errorId") == "LookupError"
+
+
+async def test_a_task_that_came_too_late_to_be_acknowledged_is_left_to_others() -> None:
+    answers = Answers("Job")
+    events: list[Event] = []
+    runner = hurried(
+        TaskRunner("etl", client=answers.client, on_event=events.append), acknowledge=0.0
+    )
+
+    @runner.handler("Job")
+    async def handle(task: Task) -> None:
+        raise AssertionError
+
+    run = asyncio.ensure_future(runner.run())
+    async with asyncio.timeout(20):
+        while not [each for each in events if each.kind is EventKind.DROPPED]:
+            await asyncio.sleep(0.005)
+    runner.stop()
+    await run
+
+    assert answers.times("ReportTaskProgress") == []
+
+
+async def test_a_client_that_cannot_be_closed_keeps_no_runner_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = asyncio.get_running_loop()
+    real = Caller.aclose
+
+    async def aclose(caller: Caller) -> None:
+        await real(caller)
+        if asyncio.get_running_loop() is not home:
+            raise OSError("the connection is gone")
+
+    monkeypatch.setattr(Caller, "aclose", aclose)
+    async with bed() as b, b.running(b.runner()) as run:
+        result = await run.stop()
+
+    assert result.exit_code == 0
+
+
 async def test_a_question_that_is_refused_is_not_asked_again() -> None:
     async with bed() as b:
         await b.pipeline(activity())
@@ -611,6 +673,7 @@ async def test_a_task_whose_runner_stops_while_it_is_written_down_does_not_begin
         async def accept(attempts: Attempts, attempt: Attempt, task: TaskObject) -> bool:
             accepted = await real(attempts, attempt, task)
             attempts.cancel(attempt, CancelReason.SHUTDOWN)
+            attempts.cancel(attempt, CancelReason.TIMEOUT)
             return accepted
 
         monkeypatch.setattr(Attempts, "_accept", accept)
@@ -620,7 +683,7 @@ async def test_a_task_whose_runner_stops_while_it_is_written_down_does_not_begin
             await run.until_over()
 
         assert had == []
-        assert b.statuses_sent() == ["FAILED"]
+        assert [each.body["errorId"] for each in b.made("SetTaskStatus")] == ["RunnerShutdown"]
 
 
 async def test_a_fault_in_a_poller_ends_the_runner_with_that_error(
