@@ -32,7 +32,8 @@ MUTATIONS = [
         "R1: acknowledge before the handler begins",
         "_attempts.py",
         "        why = await self._acknowledge(attempt)\n"
-        "        if why:\n            await self._abandon(attempt, why)\n            return False\n",
+        "        if why:\n"
+        "            await self._abandon(attempt, why)\n            return False\n",
         "",
         "a17 or a8",
     ),
@@ -54,8 +55,8 @@ MUTATIONS = [
     Mutation(
         "R4: a late failure proves that the task is ours",
         "_attempts.py",
-        "return request.task_status is not TaskStatus.FINISHED and age >= attempt.lease.suspect",
-        "return age < 0",
+        "request.task_status is not TaskStatus.FINISHED and age >= attempt.lease.suspect",
+        "age < 0",
         "a26 or a5",
     ),
     Mutation(
@@ -78,7 +79,8 @@ MUTATIONS = [
         "        try:\n            await self._send(lease, caller)\n",
         "        try:\n"
         "            home = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._home)\n"
-        "            await asyncio.wrap_future(home)\n            await self._send(lease, caller)\n",
+        "            await asyncio.wrap_future(home)\n"
+        "            await self._send(lease, caller)\n",
         "a28",
     ),
     Mutation(
