@@ -681,7 +681,7 @@ def test_whatever_people_and_runners_do_the_service_holds_together(
             max_examples=150 if many else 8,
             stateful_step_count=50 if many else 30,
             deadline=None,
-            suppress_health_check=[*HealthCheck.__members__.values()],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
             phases=[each for each in Phase if many or each is not Phase.explain],
             print_blob=True,
         ),
