@@ -383,7 +383,7 @@ class Service:
             with self._store.unit() as batch:
                 task = self._tasks.hand_over(poll.worker_group, poll.hostname)
         except StoreError as error:
-            _log.error("a task cannot be handed over: %s", error)  # noqa: TRY400  # it says it all
+            _log.error("a task cannot be handed over: %s", error)  # it says it all
             self._world.ready_groups.add(poll.worker_group)  # for later
             self._rest()
             return None
