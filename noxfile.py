@@ -56,6 +56,20 @@ def minimums(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Drive the local service at random, with many more examples than in ``tests``."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "--long", "tests/local/test_state_machine.py", *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill the local service at 200 points under load, and look for what it acknowledged."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "--long", "tests/local/test_kill.py", *session.posargs)
+
+
+@nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of src, tests and stubs with mypy and pyright, both strict."""
     session.install("-e", ".", *group("typing"))

@@ -195,9 +195,7 @@ async def _state(place: Place, pipeline: str) -> str | None:
 
 
 async def _check_task(place: Place, task: Held) -> None:
-    (shown,) = [
-        each async for each in place.client.describe_objects(task.pipeline, [task.attempt])
-    ]
+    (shown,) = [each async for each in place.client.describe_objects(task.pipeline, [task.attempt])]
     progress = int(shown.string("percentComplete") or 0)
     assert task.acknowledged <= progress <= task.sent, task
     status = shown.string("@status")

@@ -14,7 +14,7 @@ import pytest
 
 from aiodatapipeline._clock import VirtualClock
 from tests.local.killed import Noted, Worker, check, serving_until_killed
-from tests.local.service import HOUR, MINUTE, Place, serving
+from tests.local.service import MINUTE, Place, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 

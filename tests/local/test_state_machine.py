@@ -24,14 +24,13 @@ from hypothesis.stateful import (
 )
 
 from aiodatapipeline._clock import VirtualClock
-from aiodatapipeline.errors import InternalServiceError, ServiceError, TaskNotFoundException
+from aiodatapipeline.errors import InternalServiceError, ServiceError
 from aiodatapipeline.local._engine._states import ENDED, WAYS, Status
 from aiodatapipeline.local._engine._work import OF_ATTEMPT, OF_INSTANCE
 from aiodatapipeline.local._store import Store
 from aiodatapipeline.local._switches import Switches
-from aiodatapipeline.models import PipelineObject, Selector, TaskObject
 from aiodatapipeline.models import Operator as Op
-from aiodatapipeline.models import Query
+from aiodatapipeline.models import PipelineObject, Query, Selector, TaskObject
 from tests.local.service import (
     HOUR,
     MINUTE,
@@ -41,7 +40,6 @@ from tests.local.service import (
     Place,
     alarm,
     asks,
-    at,
     data,
     every,
     exists,
@@ -489,7 +487,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def a_task_has_one_owner(self) -> None:
-        assert self._none("SELECT attempt FROM task WHERE state = 'held' GROUP BY 1 HAVING count(*) > 1")
+        assert self._none(
+            "SELECT attempt FROM task WHERE state = 'held' GROUP BY 1 HAVING count(*) > 1"
+        )
         assert self._none(
             "SELECT * FROM task t JOIN attempt a ON a.seq = t.attempt"
             " WHERE t.state = 'held' AND a.task IS NOT t.id"
@@ -580,9 +580,11 @@ class Machine(RuleBasedStateMachine):
     async def _agree(self, pipe: Pipe, sphere: str) -> None:
         ids = await pipe.ids(sphere)
         assert len(ids) == len(set(ids))
-        shown = [
-            each async for each in self._place.client.describe_objects(pipe.id, ids)
-        ] if ids else []
+        shown = (
+            [each async for each in self._place.client.describe_objects(pipe.id, ids)]
+            if ids
+            else []
+        )
         assert [each.id for each in shown] == ids
         by_status: dict[str, list[str]] = {}
         for each in shown:
