@@ -60,8 +60,22 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def mutations(session: nox.Session) -> None:
     """Break each rule of the task runner in its code; a test has to notice."""
-    session.install("-e", ".", *group("test"))
+    session.install("-e", ".[cli]", *group("test"))
     session.run("python", "tests/runner/mutations.py")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Drive the local service at random, with many more examples than in ``tests``."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("pytest", "--long", "tests/local/test_state_machine.py", *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill the local service at 200 points under load, and look for what it acknowledged."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("pytest", "--long", "tests/local/test_kill.py", *session.posargs)
 
 
 @nox.session

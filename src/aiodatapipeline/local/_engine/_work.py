@@ -228,6 +228,14 @@ class Work:
             world.move(instance, Status.WAITING_FOR_RUNNER)
         world.remind(how, instance.seq, when)
 
+    def withdraw(self, instance: Instance, task_state: str) -> None:
+        """Set an instance aside without its attempt, whose try it has again."""
+        for attempt in self._world.attempts(instance.seq)[:1]:
+            if attempt.status not in ENDED:
+                self.close_attempt(attempt, Status.CANCELED, task_state)
+                self._world.change(instance, tries=instance.tries + 1)
+        self.set_aside(instance)
+
     def set_aside(self, instance: Instance) -> None:
         """Keep an instance for the next activation of its pipeline."""
         self._world.move(instance, Status.INACTIVE)

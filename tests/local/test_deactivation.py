@@ -1,0 +1,60 @@
+"""What a deactivation stops, and what becomes of it at the next activation."""
+
+from __future__ import annotations
+
+from tests.local.service import (
+    HOUR,
+    MINUTE,
+    ONE_TRY,
+    Place,
+    asks,
+    at,
+    every,
+    from_,
+    ref,
+    serving,
+    shell,
+)
+
+
+async def test_a_task_that_nobody_had_taken_has_all_its_tries_after_the_next_activation() -> None:
+    async with serving(ONE_TRY) as place:
+        pipe = await place.pipeline(every("1 hour", shell("A")))
+        for _ in range(3):
+            await pipe.deactivate(cancel=False)
+            await pipe.activate()
+
+        assert await pipe.text(at("A"), "@triesLeft") == "0"
+        store = place.service._store  # pyright: ignore[reportPrivateUsage]  # -1 is shown as 0
+        assert store.one("SELECT tries FROM instance") == (0,)
+
+
+async def test_a_task_that_was_lost_meanwhile_has_its_try_again() -> None:
+    async with serving(ONE_TRY) as place:
+        pipe = await place.pipeline(every("1 hour", shell("A")))
+        await place.begin()
+        await pipe.deactivate(cancel=False)
+        await place.passes(16 * MINUTE)
+
+        assert await pipe.state() == "INACTIVE"
+        assert await pipe.text(at("A"), "@triesLeft") == "1"
+        await pipe.activate()
+        assert await place.fail() == at("A", attempt=2)
+        assert await pipe.text(at("A"), "@status") == "FAILED"
+
+
+async def test_what_is_jumped_over_takes_its_preconditions_with_it(place: Place) -> None:
+    pipe = await place.pipeline(
+        every(
+            "1 hour",
+            shell("A", precondition=ref("P")),
+            asks("P"),
+            schedule=from_("2025-12-31T22:00:00", occurrences="4"),
+        )
+    )
+    await pipe.deactivate(cancel=False)
+
+    await pipe.activate(since=-HOUR)
+
+    assert (await pipe.history("A"))[:2] == ["SKIPPED", "WAITING_ON_DEPENDENCIES"]
+    assert (await pipe.history("P"))[:2] == ["CANCELED", "WAITING_FOR_RUNNER"]
