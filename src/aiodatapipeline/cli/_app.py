@@ -5,14 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from aiodatapipeline._version import __version__
-from aiodatapipeline.cli import _local
-from aiodatapipeline.cli._failure import Failure
+from aiodatapipeline.cli import (
+    _definition,
+    _local,
+    _logs,
+    _output,
+    _pipelines,
+    _put,
+    _runs,
+    _status,
+    _task,
+)
+from aiodatapipeline.cli._failure import Failure, told
+from aiodatapipeline.definition import DefinitionError
+from aiodatapipeline.errors import DataPipelineError
 
 _NAME = "aiodatapipeline"
 _DEBUG = "--debug"
@@ -25,11 +38,46 @@ _WrongUse: type[Exception] = next(
 
 app = typer.Typer(
     name=_NAME,
-    help="AWS Data Pipeline: a local one, and tools for it.",
-    add_completion=False,
+    help="AWS Data Pipeline: pipelines, definitions and tasks, at AWS and on this machine.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-app.command("local")(_local.local)
+_tags = typer.Typer(help="Tags of pipelines.")
+_definitions = typer.Typer(help="Definition files: check, compare, draw and format them.")
+_tasks = typer.Typer(help="For shell scripts that are task runners themselves.")
+app.add_typer(_tags, name="tags")
+app.add_typer(_definitions, name="definition")
+app.add_typer(_tasks, name="task")
+
+# Group, name, function, and an example of its words.
+_COMMANDS: tuple[tuple[typer.Typer, str, Callable[..., None], str], ...] = (
+    (app, "create", _pipelines.create, "create nightly --tag team=etl"),
+    (app, "put", _put.put, "put df-0123 nightly.json --value myTable=orders"),
+    (app, "get", _put.get, "get df-0123 --version active > nightly.json"),
+    (app, "validate", _put.validate, "validate df-0123 nightly.json"),
+    (app, "activate", _pipelines.activate, "activate df-0123 --value myTable=orders"),
+    (app, "deactivate", _pipelines.deactivate, "deactivate df-0123 --no-cancel"),
+    (app, "delete", _pipelines.delete, "delete df-0123"),
+    (app, "list", _pipelines.list_pipelines, "list --long"),
+    (app, "describe", _pipelines.describe, "describe df-0123 --output json"),
+    (app, "list-runs", _runs.list_runs, "list-runs df-0123 --status FAILED"),
+    (app, "set-status", _runs.set_status, "set-status df-0123 RERUN @Load_2026-01-01T00:00:00"),
+    (app, "status", _status.status, "status df-0123 --watch"),
+    (app, "logs", _logs.logs, "logs df-0123 --failed"),
+    (_tags, "add", _pipelines.add_tags, "tags add df-0123 team=etl stage=test"),
+    (_tags, "remove", _pipelines.remove_tags, "tags remove df-0123 team stage"),
+    (_definitions, "check", _definition.check_file, "definition check nightly.json"),
+    (_definitions, "diff", _definition.diff, "definition diff nightly.json --pipeline df-0123"),
+    (_definitions, "draw", _definition.draw, "definition draw nightly.json > nightly.svg"),
+    (_definitions, "format", _definition.format_files, "definition format --check nightly.json"),
+    (_tasks, "poll", _task.poll, "task poll etl > task.json"),
+    (_tasks, "progress", _task.progress, "task progress TASK_ID --field percentComplete=50"),
+    (_tasks, "finish", _task.finish, "task finish TASK_ID"),
+    (_tasks, "fail", _task.fail, "task fail TASK_ID --message 'the disk is full'"),
+    (app, "local", _local.local, "local --store pipelines.db"),
+)
+for _group, _word, _function, _example in _COMMANDS:
+    _group.command(_word, epilog=f"Example: {_NAME} {_example}")(_function)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it
@@ -65,20 +113,40 @@ def run(arguments: Sequence[str]) -> int:
     try:
         # Without it, click ends the process itself.
         code: object = typer.main.get_command(app)(words, prog_name=_NAME, standalone_mode=False)
-    except _WrongUse as error:
-        return _tell(getattr(error, "format_message", error.__str__)(), 2, debug=debug)
-    except Failure as error:
-        return _tell(str(error), error.exit_code, debug=debug)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001  # no traceback is for a user
-        text = f"{type(error).__name__}: {error} (more with {_DEBUG})"
-        return _tell(text, 1, debug=debug)
+        if debug:
+            traceback.print_exc()
+        text, exit_code = _told(error)
+        _output.note(f"{_NAME}: {' '.join(text.split())}")
+        return exit_code
+    finally:
+        _output.flush()
     return code if isinstance(code, int) else 0
 
 
-def _tell(text: str, code: int, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"{_NAME}: {' '.join(text.split())}", err=True)
-    return code
+def _told(error: Exception) -> tuple[str, int]:
+    """Say what went wrong and what to do, and give the exit code."""
+    match error:
+        case _WrongUse():
+            return getattr(error, "format_message", error.__str__)(), 2
+        case Failure():
+            return str(error), error.exit_code
+        case ValidationError():
+            return _wrong_argument(error), 2
+        case DefinitionError():
+            return str(error), 1
+        case DataPipelineError():
+            return told(error), 1
+        case _:
+            return f"{type(error).__name__}: {error} (more with {_DEBUG})", 1
+
+
+def _wrong_argument(error: ValidationError) -> str:
+    """Say which argument is wrong without saying what it was: it may be secret."""
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc'])) or 'the request'}: "
+        f"{each['msg'].removeprefix('Value error, ')}"
+        for each in error.errors(include_input=False, include_url=False)
+    )

@@ -1,6 +1,8 @@
-"""How a command says that it failed."""
+"""How a command says that it failed, and what to do then."""
 
 from __future__ import annotations
+
+from aiodatapipeline import errors
 
 
 class Failure(Exception):  # noqa: N818  # it is shown to nobody by its name
@@ -14,3 +16,48 @@ class Failure(Exception):  # noqa: N818  # it is shown to nobody by its name
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+# The first one that fits. A subclass stands above its base.
+_ADVICE: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
+    (errors.PipelineNotFoundException, "'aiodatapipeline list' shows those that you can see"),
+    (errors.PipelineDeletedException, "create it again, or name another"),
+    (
+        errors.TaskNotFoundException,
+        "it has ended, or another runner has it by now: stop working on it",
+    ),
+    (errors.ThrottlingException, "wait a little, and try again"),
+    (errors.AccessDeniedException, "ask for this permission, or take another --profile"),
+    (errors.ExpiredCredentialsError, "get new credentials, and try again"),
+    (
+        errors.InvalidCredentialsError,
+        "check AWS_ACCESS_KEY_ID and the like, --region, and the clock of this machine",
+    ),
+    (errors.InternalServiceError, "try again later"),
+    (
+        errors.RequestNotSentError,
+        "check --endpoint-url and the network; 'aiodatapipeline local' starts a service here",
+    ),
+    (
+        errors.ResponseLostError,
+        "it may have been carried out all the same: look before you repeat it",
+    ),
+    (errors.ResponseError, "check --endpoint-url: something else than the service answers there"),
+)
+_INSTEAD: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
+    (
+        errors.MissingRegionError,
+        "no AWS region is set: give --region, or set AWS_DEFAULT_REGION or a profile's region",
+    ),
+)
+
+
+def told(error: errors.DataPipelineError) -> str:
+    """Say in a sentence what happened, and what to do."""
+    for kind, text in _INSTEAD:
+        if isinstance(error, kind):
+            return text
+    for kind, advice in _ADVICE:
+        if isinstance(error, kind):
+            return f"{error}: {advice}"
+    return str(error)
