@@ -222,7 +222,7 @@ def test_a_pipeline_tells_its_state(fields: tuple[Field, ...], state: str | None
 
 
 def test_a_plain_word_is_as_good_as_an_operator_type() -> None:
-    assert Operator(type="EQ").type is OperatorType.EQ  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert Operator(type="EQ").type is OperatorType.EQ
     with pytest.raises(pydantic.ValidationError, match=r"type\n.*'EQ', 'REF_EQ'"):
         Operator(type="eq")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
 import json
 import pickle
+from enum import StrEnum
 from typing import Any, cast
 
 import pydantic
@@ -15,7 +18,15 @@ from hypothesis import strategies as st
 from aiodatapipeline import ResponseMetadata, SetTaskStatusRequest, TaskStatus
 from aiodatapipeline import operations as op
 from aiodatapipeline._wire import WireModel
-from aiodatapipeline.models import Field, Query, Selector, Tag, TaskObject
+from aiodatapipeline.models import (
+    Field,
+    Operator,
+    OperatorType,
+    Query,
+    Selector,
+    Tag,
+    TaskObject,
+)
 from aiodatapipeline.operations import OPERATIONS, Response
 from tests.strategies import OPERATION_NAMES, SERVICE, StringShape, Wire, inputs, outputs
 
@@ -209,10 +220,30 @@ def test_a_message_has_no_limit() -> None:
 
 @pytest.mark.parametrize("status", TaskStatus)
 def test_a_plain_word_is_as_good_as_a_task_status(status: TaskStatus) -> None:
-    request = SetTaskStatusRequest(task_id="t", task_status=status.value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    request = SetTaskStatusRequest(task_id="t", task_status=status.value)
 
     assert request.task_status is status
     assert request == SetTaskStatusRequest(task_id="t", task_status=status)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [(SetTaskStatusRequest, TaskStatus), (Operator, OperatorType)]
+)
+def test_what_type_checkers_are_told_of_a_constructor_is_what_the_model_has(
+    model: type[WireModel], words: type[StrEnum]
+) -> None:
+    body = ast.parse(inspect.getsource(model)).body[0]
+    [told] = [
+        node
+        for node in ast.walk(body)
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    ]
+    texts = [node.value for node in ast.walk(told) if isinstance(node, ast.Constant)]
+
+    required = [default is None for default in told.args.kw_defaults]
+    assert [argument.arg for argument in told.args.kwonlyargs] == list(model.model_fields)
+    assert required == [field.is_required() for field in model.model_fields.values()]
+    assert {text for text in texts if isinstance(text, str)} == set(words)
 
 
 def test_a_word_that_is_no_task_status_is_refused_with_those_that_are() -> None:

@@ -63,3 +63,10 @@ def test_a_key_is_good_for_its_day_region_service_and_credentials_only() -> None
     }
 
     assert len(keys) == 5
+
+
+def test_a_key_shows_nothing_that_signs() -> None:
+    key = SigningKey.derive("AKID", "secret", "20121029", "us-east-1", "datapipeline")
+
+    assert "secret" not in repr(key)
+    assert "AKID" in repr(key)

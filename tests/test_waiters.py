@@ -121,6 +121,26 @@ def test_looks_are_made(timeout: float, interval: float, takes: float, times: li
     assert looks(transport) == times
 
 
+@pytest.mark.parametrize(
+    ("timeout", "interval", "named"),
+    [(-1, 10, "timeout"), (float("nan"), 10, "timeout"), (60, 0, "interval"), (60, -1, "interval")],
+)
+def test_times_that_are_none_are_refused_before_a_look(
+    timeout: float, interval: float, named: str
+) -> None:
+    transport = FakeTransport(then=pipeline("FINISHED"))
+
+    with pytest.raises(ValueError, match=f"{named} is"):
+        wait(
+            transport,
+            lambda client: client.wait_for_pipeline_state(
+                "df-1", "FINISHED", timeout=timeout, interval=interval
+            ),
+        )
+
+    assert not transport.sent
+
+
 def test_the_last_look_counts() -> None:
     transport = FakeTransport(pipeline("SCHEDULED"), pipeline("FINISHED"))
 

@@ -805,6 +805,7 @@ class DataPipelineClient:
         Raises:
             WaitTimeoutError: The time is up; its message names the state.
             PipelineNotFoundException: There is no such pipeline, or no longer.
+            ValueError: No state is named, or ``timeout`` or ``interval`` is no such number.
         """
         return await _waiters.wait_for_state(self, pipeline_id, states, timeout, interval)
 
@@ -824,6 +825,7 @@ class DataPipelineClient:
 
         Raises:
             WaitTimeoutError: The time is up.
+            ValueError: ``timeout`` or ``interval`` is no such number of seconds.
         """
         await _waiters.wait_until_deleted(self, pipeline_id, timeout, interval)
 
@@ -846,6 +848,7 @@ class DataPipelineClient:
 
         Raises:
             WaitTimeoutError: The time is up; its message names an instance that goes on.
+            ValueError: ``timeout`` or ``interval`` is no such number of seconds.
         """
         return await _waiters.wait_until_ended(self, pipeline_id, timeout, interval)
 

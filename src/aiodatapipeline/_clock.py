@@ -108,6 +108,8 @@ _GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
+# How often time waits for another round, if somebody is at work all the time.
+_PASSES = 100
 
 
 class VirtualClock:
@@ -128,6 +130,7 @@ class VirtualClock:
         self._calls: list[_Call] = []
         self._lock = threading.Lock()  # a runner keeps its leases in a thread of their own
         self._working = 0
+        self._works = 0  # that have begun
         # Loops that have asked for calls. One may have none to come, and be about to ask.
         self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
@@ -152,6 +155,7 @@ class VirtualClock:
         """Hold the time while something is under way that takes none."""
         with self._lock:
             self._working += 1
+            self._works += 1
         try:
             yield
         finally:
@@ -189,14 +193,17 @@ class VirtualClock:
     async def _settle(self) -> None:
         """Give everybody turns until nobody says to be at work."""
         here = asyncio.get_running_loop()
-        while True:
+        for _ in range(_PASSES):
+            # What is on its way between two threads is in neither of them for a moment: it is
+            # over when nothing was under way during all of a pass.
+            quiet, works = not self._working, self._works
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
             with self._lock:
                 others = {loop for loop in self._loops if loop is not here}
             for loop in others:
                 await _turns(loop)
-            if not self._working:
+            if quiet and works == self._works:
                 return
             while self._working:  # noqa: ASYNC110  # it is a number that other threads change
                 # Somebody waits for a socket or a thread, which take real time.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
+# As botocore calls it; in signatures and in the names of hosts, too.
+SERVICE = "datapipeline"
 # botocore's own default for a read, which the slow operations (PutPipelineDefinition) may need.
 TIMEOUT = 60.0
 # The service may hold a poll for 90 s. Ten more, as the SDKs allow SWF's polls of 60 s.

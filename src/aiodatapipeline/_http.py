@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from functools import lru_cache
@@ -24,6 +24,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import (
     ClientConnectionError,
+    ClientConnectorError,
     ClientPayloadError,
     ClientResponse,
     ClientResponseError,
@@ -35,6 +36,7 @@ from aiohttp import (
     ServerDisconnectedError,
     TCPConnector,
 )
+from aiohttp.connector import Connection
 from botocore import exceptions
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.httpsession import create_urllib3_context, get_cert_path
@@ -43,10 +45,10 @@ from yarl import URL
 
 from aiodatapipeline import errors
 from aiodatapipeline._answers import error_body, read_error
+from aiodatapipeline._config import SERVICE
 from aiodatapipeline._seam import Reply
 from aiodatapipeline._sigv4 import SigningKey
 
-SERVICE = "datapipeline"
 NOT_HTTP = "what came is not HTTP"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # aiohttp warns of more in one piece, since writing it could block the event loop.
@@ -57,7 +59,9 @@ class Attempt:
     """What is known of one attempt."""
 
     context: Mapping[str, Any]  # botocore's
-    signed = False  # the last step before it is sent
+    user_agent = ""
+    maybe_sent = False
+    """Whether the request may have left: until there is a connection it has not."""
     reply: Reply | None = None
 
 
@@ -88,7 +92,7 @@ class HttpSession:
         connect_timeout, read_timeout = self._settings["timeout"]
         self._session = await self._stack.enter_async_context(
             ClientSession(
-                connector=TCPConnector(
+                connector=_Connector(
                     limit=self._settings["max_pool_connections"],
                     **self._settings["connector_args"],
                 ),
@@ -107,15 +111,26 @@ class HttpSession:
             reply = await self._send(request)
         else:
             await self._signing.sign(request)
-            answer = await self._other.send(request)
-            _refuse_redirect(answer)
-            # aiobotocore has the names in lower case.
-            reply = Reply(answer.status_code, await answer.content, dict(answer.headers.items()))
+            reply = await self._send_with(self._other, request)
         attempt_now.get().reply = reply
         return _EmptiedResponse(request.url, reply)
 
+    async def _send_with(self, other: AIOHTTPSession, request: AWSPreparedRequest) -> Reply:
+        attempt = attempt_now.get()
+        attempt.maybe_sent = True  # it does not say
+        try:
+            answer = await other.send(request)
+        except exceptions.EndpointConnectionError as error:
+            # It stands for a connection that could not be made and for one that broke.
+            proxies: Mapping[str, str] = self._settings["proxies"] or {}
+            attempt.maybe_sent = not _is_about(error.__context__, (request.url, *proxies.values()))
+            raise
+        _refuse_redirect(answer)
+        # aiobotocore has the names in lower case.
+        return Reply(answer.status_code, await answer.content, dict(answer.headers.items()))
+
     async def _send(self, request: AWSPreparedRequest) -> Reply:
-        url = URL(request.url, encoded=True)
+        url = _parsed(request.url)
         if self._tls is None and url.scheme == "https":
             self._tls = await asyncio.to_thread(_tls, self._settings["verify"])
         await self._signing.sign(request)
@@ -140,11 +155,34 @@ class HttpSession:
         raise failure
 
 
+class _Connector(TCPConnector):
+    """Notes that an attempt has got its connection."""
+
+    async def connect(self, *args: Any, **settings: Any) -> Connection:
+        connection = await super().connect(*args, **settings)
+        attempt_now.get().maybe_sent = True
+        return connection
+
+
+@lru_cache(maxsize=16)
+def _parsed(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
 def _headers(response: ClientResponse) -> dict[str, str]:
     return {
         name.decode(errors="replace").lower(): value.decode(errors="replace")
         for name, value in response.raw_headers
     }
+
+
+def _is_about(cause: BaseException | None, addresses: Iterable[str]) -> bool:
+    """Whether one of these could not be connected: these, and not where the service redirected."""
+    if not isinstance(cause, ClientConnectorError):
+        return False
+    # A proxy's address may go without its scheme.
+    urls = [URL(url if url.startswith("http") else f"http://{url}") for url in addresses]
+    return (cause.host, cause.port) in [(url.host, url.port) for url in urls]
 
 
 def _refuse_redirect(answer: AioAWSResponse) -> None:
@@ -167,7 +205,7 @@ class _EmptiedResponse:
 
     def __init__(self, url: str, reply: Reply) -> None:
         self.url, self.status_code, self.headers = url, reply.status, reply.headers
-        self._body = b"{}"
+        self._body = b""  # not even JSON to look through
         if reply.status >= 300:
             code, message = read_error(reply.body, reply.headers) or (str(reply.status), "")
             self._body = error_body(code, message)
@@ -191,7 +229,13 @@ def _tls_of(bundle: str | None, _written: int) -> ssl.SSLContext:
     context = create_urllib3_context()
     if bundle is not None:
         context.check_hostname = True
-        context.load_verify_locations(bundle)
+        try:
+            context.load_verify_locations(bundle)
+        except ssl.SSLError as error:
+            raise errors.ConfigurationError(
+                f"no CA certificates can be read from {bundle!r}: mend verify, AWS_CA_BUNDLE or "
+                "the profile's ca_bundle"
+            ) from error
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -252,7 +296,6 @@ class Signing:
         request.headers = headers
         if len(request.body) > _LARGEST_PIECE:
             request.body = BytesIO(request.body)
-        attempt.signed = True
 
 
 @lru_cache(maxsize=16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -12,18 +13,31 @@ from aiobotocore.session import AioSession
 from botocore import exceptions
 from botocore.loaders import JSONFileLoader, Loader
 
+from aiodatapipeline._config import SERVICE
+
+_ENDPOINT_RULES = "endpoint-rule-set-1"
+
 # Service models never change while a process runs, and reading them takes a fifth of a
-# second: clients share them. By the value of AWS_DATA_PATH, which says where they are.
-_loaders: dict[object, Loader] = {}
+# second: clients share them. By the value of AWS_DATA_PATH, which says where they are, and by
+# whether the rules for endpoints are wanted.
+_loaders: dict[tuple[object, bool], Loader] = {}
 
 
 def shared_loader(session: AioSession) -> Loader:
     """Give the loader that all clients share whose models are in the same places."""
     where = session.get_config_variable("data_path")
-    if where not in _loaders:
+    # The endpoint of a client is always the same one, but botocore follows the rules for each
+    # call, for a tenth of its CPU. Without rules it asks its table of endpoints, once, and says so
+    # in its log at INFO; both say the same but for these two settings.
+    rules = any(
+        session.get_config_variable(name)
+        for name in ("use_fips_endpoint", "use_dualstack_endpoint")
+    )
+    if (where, rules) not in _loaders:
         paths = cast("Loader", session.get_component("data_loader")).search_paths
-        _loaders[where] = ModelLoader(paths, include_default_search_paths=False)
-    return _loaders[where]
+        kind = ModelLoader if rules else _LoaderWithoutRules
+        _loaders[where, rules] = kind(paths, include_default_search_paths=False)
+    return _loaders[where, rules]
 
 
 class _Files(JSONFileLoader):
@@ -47,6 +61,18 @@ class ModelLoader(Loader):
         return _Services(self, type_name)
 
 
+class _LoaderWithoutRules(ModelLoader):
+    """Knows no rules for our service's endpoint, as for a service that has none."""
+
+    def load_service_model(
+        self, service_name: str, type_name: str, api_version: str | None = None
+    ) -> object:
+        # Others are asked for credentials, and STS for one has endpoints of many kinds.
+        if (service_name, type_name) == (SERVICE, _ENDPOINT_RULES):
+            raise exceptions.UnknownServiceError(service_name=service_name, known_service_names="")
+        return super().load_service_model(service_name, type_name, api_version)
+
+
 class _Services(Collection[str]):
     """All services that there are models of; whether one is among them is asked for itself."""
 
@@ -66,11 +92,12 @@ class _Services(Collection[str]):
         return sum(1 for _ in self)
 
 
-def read_service_model(session: AioSession, service: str) -> None:
-    """Read what a client of a service is made of, so that the loader has it."""
+def read_service_model(session: AioSession) -> None:
+    """Read what a client is made of, so that the loader has it."""
     # create_client() reads these files too, on the event loop, unless they were read before.
     loader = cast("Loader", session.get_component("data_loader"))
     for name in ("_retry", "endpoints", "partitions"):
         loader.load_data(name)
-    for name in ("service-2", "endpoint-rule-set-1"):
-        loader.load_service_model(service, name)
+    loader.load_service_model(SERVICE, "service-2")
+    with suppress(exceptions.UnknownServiceError):
+        loader.load_service_model(SERVICE, _ENDPOINT_RULES)

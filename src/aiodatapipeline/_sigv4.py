@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -22,7 +22,7 @@ class SigningKey:
 
     access_key: str
     scope: str
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def derive(
@@ -32,7 +32,7 @@ class SigningKey:
         parts = (day, region, service, "aws4_request")
         key = f"AWS4{secret_key}".encode()
         for part in parts:
-            key = _hmac(key, part).digest()
+            key = _hmac(key, part)
         return cls(access_key, "/".join(parts), key)
 
     def authorization(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
@@ -59,8 +59,8 @@ class SigningKey:
         # What is no text came so: a server has to take it as it is.
         digest = sha256(request.encode(errors="surrogateescape")).hexdigest()
         to_sign = f"{ALGORITHM}\n{headers['x-amz-date']}\n{self.scope}\n{digest}"
-        return _hmac(self.secret, to_sign).hexdigest()
+        return _hmac(self.secret, to_sign).hex()
 
 
-def _hmac(key: bytes, text: str) -> hmac.HMAC:
-    return hmac.new(key, text.encode(), sha256)
+def _hmac(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")

@@ -9,37 +9,34 @@ components, which are public; nothing of it is patched, so whatever else hangs o
 - Parameter validation is off: our models have done it.
 - Retries are off: ``_calls`` repeats, because only it knows what may be repeated.
 - Handlers that botocore runs for every service, and that do nothing for this one, are taken off.
-- The user agent is built once per client.
+- The user agent is built once per client, and headers are written into plain dicts.
 - ``_http.HttpSession`` stands where aiobotocore has its own, and signs and sends.
-- ``_loader`` has the service's model, for all clients.
+- ``_loader`` has the service's model, for all clients, and no rules for its endpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from aiohttp import (
-    ClientConnectorError,
-    ClientResponseError,
-    InvalidURL,
-    NonHttpUrlClientError,
-)
+from aiohttp import ClientResponseError
 from botocore import UNSIGNED, exceptions
+from botocore.awsrequest import AWSRequest
 from botocore.handlers import BUILTIN_HANDLERS
-from yarl import URL
 
 from aiodatapipeline import errors
-from aiodatapipeline._config import CONNECT_TIMEOUT, ConnectionSettings
-from aiodatapipeline._http import NOT_HTTP, SERVICE, Attempt, HttpSession, Signing, attempt_now
+from aiodatapipeline._config import CONNECT_TIMEOUT, SERVICE, ConnectionSettings
+from aiodatapipeline._http import NOT_HTTP, Attempt, HttpSession, Signing, attempt_now
 from aiodatapipeline._loader import read_service_model, shared_loader
 from aiodatapipeline._seam import AiobotocoreSession, Reply
 from aiodatapipeline._version import __version__
@@ -47,12 +44,15 @@ from aiodatapipeline._version import __version__
 _EVENTS = "data-pipeline"  # the service's id, as botocore hyphenates it in names of events
 _POLL = "PollForTask"
 
-# botocore's own handlers that every call would run for nothing, for 5 % of its CPU.
+# botocore's own handlers that every call would run for nothing, for 8 % of its CPU.
 _IDLE_HANDLERS = {
     "add_retry_headers",  # would say attempt 1 of 1, since botocore does not repeat here
     "generate_idempotent_uuid",  # for idempotency tokens, which this service does not have
+    "_handle_request_validation_mode_member",  # for checksums of answers, neither
     "inject_api_version_header_if_needed",  # for endpoint discovery, neither
 }
+# Copies Lambda's trace id into a header. A process is in Lambda from its start or never.
+_LAMBDA_HANDLER, _IN_LAMBDA = "add_recursion_detection_header", "AWS_LAMBDA_FUNCTION_NAME"
 
 
 class AiobotocoreTransport:
@@ -93,11 +93,11 @@ class AiobotocoreTransport:
         if session is None:
             session = AioSession(profile=settings.profile_name)
             session.register_component("data_loader", shared_loader(session))
-        await asyncio.to_thread(read_service_model, session, SERVICE)
+        await asyncio.to_thread(read_service_model, session)
         _check_ca_bundle(settings, session)
         signing = Signing(await self._find_credentials(session))
-        self.max_attempts = _whole_number(session.get_config_variable("max_attempts"))
-        adaptive = session.get_config_variable("retry_mode") == "adaptive"
+        self.max_attempts = _max_attempts(session)
+        adaptive = _is_adaptive(session)
         client = await self._stack.enter_async_context(
             session.create_client(
                 SERVICE,
@@ -123,16 +123,18 @@ class AiobotocoreTransport:
                 ),
             )
         )
-        for event, handler in (
-            ("before-call", _note_attempt),
-            ("choose-signer", _choose_no_signer),
-        ):
-            client.meta.events.register(f"{event}.{_EVENTS}", handler)
+        _check_endpoint(client.meta.endpoint_url)
+        events = client.meta.events
+        events.register(f"choose-signer.{_EVENTS}", _choose_no_signer)
+        # After all others, an application's too, which find what they are used to.
+        events.register_last("before-call", _note_attempt)
+        events.register_last("request-created", _write_headers)
+        idle = _IDLE_HANDLERS if _IN_LAMBDA in os.environ else _IDLE_HANDLERS | {_LAMBDA_HANDLER}
         for event, handler, *_ in BUILTIN_HANDLERS:
-            if getattr(handler, "__name__", "") in _IDLE_HANDLERS:
-                client.meta.events.unregister(event, handler)
+            if getattr(handler, "__name__", "") in idle:
+                events.unregister(event, handler)
         # It is there to say that the first attempt was the last, for 2 % of a call's CPU.
-        client.meta.events.unregister(f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}")
+        events.unregister(f"needs-retry.{_EVENTS}", unique_id=f"retry-config-{_EVENTS}")
         self._methods = {
             operation: getattr(client, method)
             for method, operation in client.meta.method_to_api_mapping.items()
@@ -147,7 +149,14 @@ class AiobotocoreTransport:
                 "aws_access_key_id and aws_secret_access_key belong together: "
                 f"{'the first' if key is None else 'the second'} is missing"
             )
-        found = await session.get_credentials()
+        try:
+            found = await session.get_credentials()
+        except (ValueError, exceptions.CredentialRetrievalError) as error:
+            # Of the profile's program, say: its words do not tell what they are about.
+            raise errors.ConfigurationError(
+                f"AWS credentials could not be had: {_words(error)}: mend what the profile or "
+                "the AWS_* variables say of them"
+            ) from error
         if found is None:
             raise errors.MissingCredentialsError(
                 "no AWS credentials found: pass aws_access_key_id and aws_secret_access_key, "
@@ -176,7 +185,7 @@ class AiobotocoreTransport:
                     attempt.reply.status, attempt.reply.body, attempt.reply.headers, cause=error
                 )
             if not self._methods:
-                raise _closed(maybe_applied=attempt.signed) from error
+                raise _closed(maybe_applied=attempt.maybe_sent) from error
             raise _translate(error, operation, attempt) from error
         finally:
             attempt_now.reset(token)
@@ -194,9 +203,23 @@ class AiobotocoreTransport:
 
 
 def _note_attempt(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    attempt_now.get().context = context
+    attempt = attempt_now.get()
+    attempt.context = context
+    # botocore would write it into the slow headers of a request, look for it there, and write it
+    # once more.
+    attempt.user_agent = params["headers"].pop("User-Agent", "")
     # Bodies are in botocore's debug log, encrypted values and all.
     params["body"] = _Unprinted(params["body"])
+
+
+def _write_headers(request: AWSRequest, **_: object) -> None:
+    # In bytes, as botocore wants them: it would keep its own headers twice, as text and as bytes.
+    headers = {
+        name: value.encode() if isinstance(value, str) else value
+        for name, value in request.headers.items()
+    }
+    headers["User-Agent"] = attempt_now.get().user_agent.encode()
+    request.headers = headers
 
 
 class _Unprinted(bytes):
@@ -229,8 +252,36 @@ def _check_ca_bundle(settings: ConnectionSettings, session: AioSession) -> None:
         )
 
 
-def _whole_number(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+def _check_endpoint(url: str) -> None:
+    # botocore lets a few pass, and would tell at each call.
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        found = False  # a port beyond 65535
+    if not found:
+        raise ValueError(f"{_NO_ENDPOINT}: {url}")
+
+
+def _max_attempts(session: AioSession) -> int | None:
+    told = "AWS_MAX_ATTEMPTS, or the profile's max_attempts, is a whole number of 1 or more"
+    try:
+        found = session.get_config_variable("max_attempts")
+    except ValueError as error:
+        raise errors.ConfigurationError(f"{told}: {error}") from error
+    if found is None or (isinstance(found, int) and found >= 1):
+        return found
+    raise errors.ConfigurationError(f"{told}, not {found!r}")
+
+
+def _is_adaptive(session: AioSession) -> bool:
+    mode = session.get_config_variable("retry_mode")
+    if mode not in _RETRY_MODES:
+        raise errors.ConfigurationError(
+            f"AWS_RETRY_MODE, or the profile's retry_mode, is {', '.join(_RETRY_MODES)} or left "
+            f"out, not {mode!r}"
+        )
+    return mode == "adaptive"
 
 
 def _closed(*, maybe_applied: bool = False) -> errors.ClientClosedError:
@@ -239,9 +290,24 @@ def _closed(*, maybe_applied: bool = False) -> errors.ClientClosedError:
     )
 
 
+_RETRY_MODES = "legacy", "standard", "adaptive"
 _NO_REGION = (
     "no AWS region found: pass region_name, or set AWS_DEFAULT_REGION or a profile's region"
 )
+_NO_ENDPOINT = "Invalid endpoint"  # as botocore says it
+_MEND_ENDPOINT = (
+    "mend endpoint_url, AWS_ENDPOINT_URL_DATA_PIPELINE, AWS_ENDPOINT_URL or the profile's"
+)
+# What to do about botocore's own words, which say what is wrong and not where to look.
+_MEND: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.InvalidRegionError, "mend region_name, AWS_DEFAULT_REGION or the profile's region"),
+    (
+        exceptions.ProfileNotFound,
+        "name another in profile_name or AWS_PROFILE, or add it to the shared files",
+    ),
+    (exceptions.ConfigParseError, "mend the file"),
+)
+_MEND_SOMETHING = "mend the arguments, the AWS_* variables or the shared files"
 
 _NO_ANSWER = (exceptions.HTTPClientError, exceptions.ConnectionError, TimeoutError)
 _NOT_SENT = (exceptions.SSLError, exceptions.ProxyConnectionError)
@@ -251,7 +317,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
     error: Exception, operation: str, attempt: Attempt
 ) -> errors.DataPipelineError:
     """Find our exception for one of botocore's, aiohttp's or the time limit's."""
-    text = str(error) or type(error).__name__
+    text = _words(error)
     if isinstance(error, exceptions.ClientError):
         # Not ours: a call that looks up credentials (STS, SSO) was refused.
         refused = error.response.get("Error", {})
@@ -265,16 +331,26 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
         return errors.MissingRegionError(_NO_REGION)
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return errors.MissingCredentialsError(text)
-    if isinstance(error.__context__, InvalidURL | NonHttpUrlClientError):
-        return errors.ConfigurationError(f"no address to send to: {text}", operation=operation)
     if isinstance(error, _NO_ANSWER):
         return _no_answer(error, text, operation, attempt)
-    if attempt.signed:
+    if attempt.maybe_sent:
         return errors.ResponseLostError(text, operation=operation)
-    if operation and isinstance(error, exceptions.BotoCoreError):
+    if not operation:
+        mend = next((words for kind, words in _MEND if isinstance(error, kind)), _MEND_SOMETHING)
+        if text.startswith(_NO_ENDPOINT):
+            mend = _MEND_ENDPOINT
+        return errors.ConfigurationError(f"{text.rstrip('.')}; {mend}")
+    if isinstance(error, exceptions.BotoCoreError):
         # Credentials were found when the client was opened; getting new ones failed just now.
         return errors.RequestNotSentError(text, operation=operation)
-    return errors.ConfigurationError(text)
+    return errors.ConfigurationError(
+        f"what prepares the request failed with {type(error).__name__}: {text}; see its cause",
+        operation=operation,
+    )
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _no_answer(
@@ -285,12 +361,10 @@ def _no_answer(
     if isinstance(error, exceptions.ReadTimeoutError):
         return errors.ReadTimeoutError(text, operation=operation)
     if isinstance(error, TimeoutError):
-        if attempt.signed:
+        if attempt.maybe_sent:
             return errors.ReadTimeoutError("no answer in the time for it", operation=operation)
         return errors.ConnectTimeoutError("not sent in the time for it", operation=operation)
-    # EndpointConnectionError stands for a connection that was refused and for one that broke.
-    refused = _is_about(error.__context__, error)
-    if refused or isinstance(error, _NOT_SENT) or not attempt.signed:
+    if isinstance(error, _NOT_SENT) or not attempt.maybe_sent:
         return errors.RequestNotSentError(text, operation=operation)
     if isinstance(error, exceptions.EndpointConnectionError):
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
@@ -299,11 +373,3 @@ def _no_answer(
     if isinstance(error.__context__, ClientResponseError):
         text = NOT_HTTP  # aiohttp shows it, encrypted values and all
     return errors.ResponseLostError(text, operation=operation)
-
-
-def _is_about(cause: BaseException | None, error: Exception) -> bool:
-    """Whether no connection could be made to the service: to it, and not where it redirected."""
-    if not isinstance(cause, ClientConnectorError):
-        return False
-    url = URL(getattr(error, "kwargs", {}).get("endpoint_url", ""))
-    return (cause.host, cause.port) == (url.host, url.port)

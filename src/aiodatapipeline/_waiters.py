@@ -109,6 +109,10 @@ async def _until(
     A look that fails in a way that may pass, or that is not over when the time is up and an
     interval more, counts as one that found nothing.
     """
+    if not timeout >= 0:
+        raise ValueError(f"timeout is 0 seconds or more, not {timeout!r}")
+    if not interval > 0:  # or looks would take all of the account's calls
+        raise ValueError(f"interval is a number of seconds above 0, not {interval!r}")
     end = time.monotonic() + timeout
     told = "no look succeeded"
     while True:

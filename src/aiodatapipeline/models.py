@@ -9,7 +9,7 @@ Names, members and limits are the service model's; how each one is checked stand
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import pydantic
 from pydantic import Strict, ValidationInfo, model_validator
@@ -265,6 +265,17 @@ class Operator(WireModel):
 
     type: Annotated[OperatorType, Strict(strict=False)] | None = None
     values: OptionalMany[String] = ()
+
+    if TYPE_CHECKING:  # who makes one may write a plain word; who reads one gets an OperatorType
+
+        def __init__(
+            self,
+            *,
+            type: OperatorType  # noqa: A002  # the service's word
+            | Literal["EQ", "REF_EQ", "LE", "GE", "BETWEEN"]
+            | None = None,
+            values: tuple[str, ...] = (),
+        ) -> None: ...
 
 
 class Selector(WireModel):

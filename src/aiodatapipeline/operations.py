@@ -8,7 +8,7 @@ what comes back. Source: actions of the API reference 2012-10-29.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Strict
 
@@ -471,6 +471,18 @@ class SetTaskStatusRequest(Request[SetTaskStatusResponse]):
     """Not beginning with ``Service_``. Shown to people, as the next two."""
     error_message: Message | None = None
     error_stack_trace: StackTrace | None = None
+
+    if TYPE_CHECKING:  # who makes one may write a plain word; who reads one gets a TaskStatus
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            task_status: TaskStatus | Literal["FINISHED", "FAILED", "FALSE"],
+            error_id: str | None = None,
+            error_message: str | None = None,
+            error_stack_trace: str | None = None,
+        ) -> None: ...
 
     @classmethod
     def failed(cls, task_id: str, exception: BaseException) -> Self:

@@ -3,7 +3,7 @@ from email.message import Message
 from typing import Any
 
 class AWSRequest:
-    headers: Message
+    headers: Message | dict[str, Any]
     def __init__(
         self,
         method: str | None = ...,

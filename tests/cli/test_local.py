@@ -16,13 +16,14 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+import typer
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from aiodatapipeline import DataPipelineClient
+from aiodatapipeline.cli import main
 
-COMMAND = [sys.executable, "-m", "aiodatapipeline.cli"]
-LOCAL = [*COMMAND, "local", "--port", "0"]
+LOCAL = [sys.executable, "-m", "aiodatapipeline.cli", "local", "--port", "0"]
 # Seconds, so that a test which waits for what does not come fails and does not hang.
 PATIENCE = 30
 SIGN: dict[str, Any] = {
@@ -60,20 +61,27 @@ def running(*arguments: str, env: dict[str, str] | None = None) -> Generator[Pro
             assert first.startswith("listening on http://127.0.0.1:"), first
             yield Process(popen, first.split()[-1])
         finally:
+            popen.terminate()  # and not killed, or it could not say which lines it ran
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(PATIENCE)
             popen.kill()
 
 
-def run(*arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a command that ends by itself."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
-    return done.returncode, done.stdout, done.stderr
+class Run:
+    """Runs commands that end by themselves, in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        shown = self._capsys.readouterr()
+        return code, shown.out, shown.err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(capsys)
 
 
 def sentence(text: str) -> str:
@@ -158,7 +166,7 @@ def test_a_store_keeps_what_was_made(tmp_path: Path) -> None:
     assert made[0] == made[1]
 
 
-def test_a_store_that_is_served_already_is_refused(tmp_path: Path) -> None:
+def test_a_store_that_is_served_already_is_refused(run: Run, tmp_path: Path) -> None:
     store = str(tmp_path / "store.db")
     with running("--store", store):
         code, out, err = run("local", "--port", "0", "--store", store)
@@ -167,14 +175,14 @@ def test_a_store_that_is_served_already_is_refused(tmp_path: Path) -> None:
     assert "in use" in sentence(err)
 
 
-def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_made_is_named(run: Run, tmp_path: Path) -> None:
     code, out, err = run("local", "--port", "0", "--store", str(tmp_path / "no" / "store.db"))
 
     assert (code, out) == (1, "")
     assert "store.db" in sentence(err)
 
 
-def test_a_port_in_use_is_named() -> None:
+def test_a_port_in_use_is_named(run: Run) -> None:
     with running() as process:
         code, out, err = run("local", "--port", str(port_of(process)))
 
@@ -194,14 +202,14 @@ def test_a_port_in_use_is_named() -> None:
         (["local", "--credentials", "no-such-file"], "no-such-file"),
     ],
 )
-def test_a_wrong_use_is_told_in_a_sentence(arguments: list[str], told: str) -> None:
+def test_a_wrong_use_is_told_in_a_sentence(run: Run, arguments: list[str], told: str) -> None:
     code, out, err = run(*arguments)
 
     assert (code, out) == (2, "")
     assert told in sentence(err)
 
 
-def test_the_traceback_of_an_error_is_shown_on_request() -> None:
+def test_the_traceback_of_an_error_is_shown_on_request(run: Run) -> None:
     code, _, err = run("local", "--host", "0.0.0.0", "--debug")
 
     assert code == 2
@@ -213,7 +221,7 @@ def test_the_traceback_of_an_error_is_shown_on_request() -> None:
     [("AKID", "line 1"), ("# no\n\nAKID:", "line 3"), (":s", "line 1"), ("# none\n", "no cred")],
 )
 def test_a_line_of_credentials_that_is_none_is_named_and_not_shown(
-    tmp_path: Path, text: str, told: str
+    run: Run, tmp_path: Path, text: str, told: str
 ) -> None:
     file = tmp_path / "credentials"
     file.write_text(text)
@@ -250,19 +258,56 @@ def test_an_admin_sees_faults_switches_and_moves_the_clock() -> None:
     assert switches["lease"] == 300
 
 
-def test_the_version_and_the_help_are_shown() -> None:
+def test_the_version_and_the_help_are_shown(run: Run) -> None:
     assert run("--version")[1].startswith("aiodatapipeline 0.")
-    assert "local" in run()[1]
+    assert "Commands" in run()[1]
     assert "--store" in run("local", "--help")[1]
 
 
-def test_without_typer_it_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(name='typer')")
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (RuntimeError("an oddity"), 1, "RuntimeError: an oddity (more with --debug)"),
+        (KeyboardInterrupt(), 130, ""),
+        (typer.Abort(), 130, ""),
+    ],
+)
+def test_what_nobody_expects_is_a_sentence_too(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    told: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
 
-    code, out, err = run("local", env={"PYTHONPATH": str(tmp_path)})
+    monkeypatch.setattr("aiodatapipeline.cli._local.LocalDataPipeline", fail)
+
+    assert run("local")[:2] == (code, "")
+    assert told in run("local")[2]
+
+
+def test_without_typer_it_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "aiodatapipeline.cli._app", raising=False)
+    monkeypatch.delitem(sys.modules, "aiodatapipeline.cli._local", raising=False)
+    monkeypatch.delattr("aiodatapipeline.cli._app", raising=False)
+
+    code, out, err = run("local")
 
     assert (code, out) == (1, "")
     assert "pip install 'aiodatapipeline[cli]'" in sentence(err)
+
+
+def test_another_module_that_is_missing_is_a_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "aiodatapipeline.cli._app", None)
+    monkeypatch.delattr("aiodatapipeline.cli._app", raising=False)
+
+    with pytest.raises(ImportError, match="_app"):
+        main(["local"])
 
 
 def port_of(process: Process) -> int:

@@ -125,6 +125,7 @@ class Server:
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._left = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
@@ -140,6 +141,7 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
+        self._left = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -155,23 +157,32 @@ class Server:
 
     async def until_asked(self, operation: str, times: int = 1) -> None:
         """Wait until so many requests of an operation have come."""
-        await self._until(lambda: len(self.asked(operation)) >= times)
+        await self._until(
+            lambda: len(self.asked(operation)) >= times, f"{times} requests of {operation}"
+        )
 
     async def until_connected(self, times: int = 1) -> None:
         """Wait until there have been so many connections."""
-        await self._until(lambda: self.connections >= times)
+        await self._until(lambda: self.connections >= times, f"{times} connections")
 
     async def until_idle(self) -> None:
         """Wait until no connection is open, and the client has seen it."""
-        await self._until(lambda: not self.open_connections)
+        await self._until(lambda: not self.open_connections, "no open connection")
         for _ in range(10):
             await asyncio.sleep(0)
 
-    async def _until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(_PATIENCE):
-            while not true():
-                self._changed.clear()
-                await self._changed.wait()
+    async def _until(self, true: Callable[[], bool], wanted: str) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while not true():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            asked = [request.operation for request in self.received]
+            raise AssertionError(
+                f"waited {_PATIENCE:g} s for {wanted}: there were {self.connections} "
+                f"connections, {self.open_connections} open now, and requests of {asked}"
+            ) from None
 
     async def _next_of_script(self, _: Received) -> Answer:
         return next(self._script, http())
@@ -183,7 +194,9 @@ class Server:
         self.open_connections += 1
         self._changed.set()
         try:
-            if self._reset_at_once:
+            if self._left:
+                pass  # accepted at the last moment: whoever leaves would wait for it to end
+            elif self._reset_at_once:
                 _reset(writer)
             else:
                 await self._converse(reader, writer, self.connections)
@@ -250,6 +263,20 @@ def refusing_port() -> Generator[int]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
+
+
+@contextlib.contextmanager
+def full_port() -> Generator[int]:
+    """A port where no more connections are accepted: who connects waits."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        address: tuple[str, int] = listening.getsockname()
+        for _ in range(4):  # more than fit; their connections are half made
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(address)
+        yield address[1]
 
 
 def tls_of(authority: trustme.CA) -> ssl.SSLContext:

@@ -39,6 +39,7 @@ from tests.integration.server import (
     Server,
     Then,
     always,
+    full_port,
     html,
     http,
     refusal,
@@ -234,6 +235,23 @@ def test_an_address_where_nobody_answers_is_told_within_the_time_of_an_attempt()
         retryable=True,
         cause="ConnectTimeoutError",
     )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_time_that_ends_before_there_is_a_connection_leaves_nothing_lost(
+    scheme: str,
+) -> None:
+    # Whoever connects gets no answer to it: the queue of connections is full, or TLS stays mute.
+    with full_port() as full:
+        async with Server(handler=always(HANG)) as mute:
+            port = full if scheme == "http" else mute.port
+            client = client_for(f"{scheme}://127.0.0.1:{port}", timeout=0.05, max_attempts=2)
+            async with client:
+                with pytest.raises(ConnectTimeoutError, match="not sent") as caught:
+                    await client.call(FINISHED)
+
+    assert caught.value.attempts == 2
+    assert not caught.value.maybe_applied
 
 
 def test_a_service_may_take_most_of_a_minute() -> None:

@@ -15,7 +15,6 @@ from aiobotocore.session import AioSession
 from botocore.awsrequest import AWSPreparedRequest
 
 from aiodatapipeline import (
-    ConfigurationError,
     DataPipelineClient,
     ResponseError,
     ResponseLostError,
@@ -201,14 +200,6 @@ async def test_what_another_class_shows_of_what_is_not_http_is_not_told() -> Non
             await client.set_task_status("task", "FINISHED")
 
     assert "ESMTP" not in str(caught.value)
-
-
-async def test_a_file_that_has_no_certificates_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
-    empty = tmp_path / "empty.pem"
-    empty.touch()
-    async with client_for("https://127.0.0.1:1", verify=str(empty)) as client:
-        with pytest.raises(ConfigurationError):
-            await client.poll_for_task("group")
 
 
 async def test_a_request_is_signed_after_all_others_had_their_say() -> None:

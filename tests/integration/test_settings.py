@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ from tests.integration.server import (
     Answer,
     Received,
     Server,
+    Then,
     always,
     http,
     refusal,
@@ -157,6 +159,7 @@ async def test_a_profile_can_hold_everything(
     [
         ({}, "datapipeline.eu-west-1.amazonaws.com"),
         ({"AWS_USE_FIPS_ENDPOINT": "true"}, "datapipeline-fips.eu-west-1.amazonaws.com"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "datapipeline.eu-west-1.api.aws"),
         (
             {
                 "AWS_ENDPOINT_URL_DATA_PIPELINE": "http://127.0.0.1:1",
@@ -165,7 +168,7 @@ async def test_a_profile_can_hold_everything(
             "datapipeline.eu-west-1.amazonaws.com",
         ),
     ],
-    ids=["region", "fips", "ignored"],
+    ids=["region", "fips", "dualstack", "ignored"],
 )
 async def test_the_endpoint_follows_from_the_region(
     variables: Mapping[str, str], host: str, set_env: SetEnv
@@ -199,15 +202,56 @@ async def test_a_proxy_that_is_not_there_gets_no_request(set_env: SetEnv) -> Non
                 await client.list_pipelines()
 
 
+async def test_a_proxy_that_breaks_off_may_have_passed_the_request_on(set_env: SetEnv) -> None:
+    async with Server(handler=always(Answer(then=Then.RESET))) as proxy:
+        set_env({"HTTP_PROXY": proxy.url})
+        async with client_for("http://service.invalid", max_attempts=1) as client:
+            with pytest.raises(ResponseLostError, match="the connection broke") as caught:
+                await client.list_pipelines()
+
+    assert caught.value.maybe_applied
+
+
+async def test_a_proxy_whose_name_is_unknown_gets_no_request(
+    set_env: SetEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def know_nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", know_nobody)
+    set_env({"HTTP_PROXY": "proxy.invalid:3128"})
+    async with client_for("http://service.invalid", max_attempts=1) as client:
+        with pytest.raises(RequestNotSentError, match="connect") as caught:
+            await client.list_pipelines()
+
+    assert not caught.value.maybe_applied
+
+
+@pytest.mark.parametrize("by_variable", [True, False], ids=["AWS_ENDPOINT_URL", "endpoint_url"])
 @pytest.mark.parametrize(
     "endpoint_url",
-    ["nonsense", "http://", "http://two words", "http://127.0.0.1:70000", "ftp://127.0.0.1"],
+    [
+        "nonsense",
+        "http://",
+        "http://two words",
+        "http://127.0.0.1:70000",
+        "http://127.0.0.1:0",
+        "ftp://127.0.0.1",
+    ],
 )
-async def test_an_endpoint_that_is_none_is_told(endpoint_url: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        await ask(Server(), endpoint_url=endpoint_url, region_name=REGION, **KEYS)
+async def test_an_endpoint_that_is_none_is_told_with_where_to_mend_it(
+    endpoint_url: str, by_variable: bool, set_env: SetEnv
+) -> None:
+    if by_variable:
+        set_env({"AWS_ENDPOINT_URL": endpoint_url})
+    client = DataPipelineClient(
+        endpoint_url=None if by_variable else endpoint_url, region_name=REGION, **KEYS
+    )
 
-    assert endpoint_url in str(caught.value) or "Port" in str(caught.value)
+    with pytest.raises(ConfigurationError, match=r"mend endpoint_url.*AWS_ENDPOINT_URL") as caught:
+        await client.open()
+
+    assert endpoint_url in str(caught.value)
     assert not caught.value.retryable
 
 
@@ -222,7 +266,7 @@ async def test_a_missing_region_is_told_with_what_to_do(endpoint_url: str | None
 async def test_a_region_that_cannot_be_one_is_told() -> None:
     client = DataPipelineClient(region_name="not a region", **KEYS)
 
-    with pytest.raises(ConfigurationError, match="not a region"):
+    with pytest.raises(ConfigurationError, match=r"'not a region'.*mend region_name"):
         await client.open()
 
 
@@ -234,15 +278,22 @@ async def test_an_unknown_profile_is_told(by_variable: bool, set_env: SetEnv) ->
         region_name=REGION, profile_name=None if by_variable else "nobody", **KEYS
     )
 
-    with pytest.raises(ConfigurationError, match="nobody"):
+    with pytest.raises(ConfigurationError, match=r"nobody.*profile_name or AWS_PROFILE"):
         await client.open()
 
 
 async def test_a_configuration_file_that_cannot_be_read_is_told(write_config: WriteConfig) -> None:
     write_config("nonsense [")
 
-    with pytest.raises(ConfigurationError, match="config"):
+    with pytest.raises(ConfigurationError, match=r"/config; mend the file"):
         await DataPipelineClient(region_name=REGION).open()
+
+
+async def test_other_nonsense_in_the_settings_is_told_with_where_to_look(set_env: SetEnv) -> None:
+    set_env({"AWS_DEFAULTS_MODE": "nonsense"})
+
+    with pytest.raises(ConfigurationError, match=r"nonsense.*mobile; mend the arguments"):
+        await DataPipelineClient(region_name=REGION, **KEYS).open()
 
 
 # -- who asks ---------------------------------------------------------------------------------
@@ -349,11 +400,16 @@ async def test_each_attempt_is_signed_with_the_credentials_of_its_time(process: 
     assert [each.credential[0] for each in server.received] == ["first", "second"]
 
 
-async def test_a_program_that_gives_no_credentials_is_told(write_config: WriteConfig) -> None:
-    write_config(f'[default]\ncredential_process = "{sys.executable}" -c "raise SystemExit(1)"\n')
+@pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('a secret')"])
+async def test_a_program_that_gives_no_credentials_is_told(
+    program: str, write_config: WriteConfig
+) -> None:
+    write_config(f'[default]\ncredential_process = "{sys.executable}" -S -c "{program}"\n')
 
-    with pytest.raises(ConfigurationError, match="credentials"):
+    with pytest.raises(ConfigurationError, match=r"credentials could not be had.*mend") as caught:
         await DataPipelineClient(region_name=REGION).open()
+
+    assert "secret" not in str(caught.value)
 
 
 async def test_a_role_that_may_not_be_assumed_is_told(
@@ -420,11 +476,24 @@ async def test_adaptive_mode_learns_from_a_throttle(
     assert "Throttling response received, new send rate" in caplog.text
 
 
-@pytest.mark.parametrize("attempts", ["many", "-"])
-async def test_attempts_that_are_no_number_are_told(attempts: str, set_env: SetEnv) -> None:
+@pytest.mark.parametrize("attempts", ["many", "-", "0", "-1"])
+async def test_attempts_that_are_no_such_number_are_told(attempts: str, set_env: SetEnv) -> None:
     set_env({"AWS_MAX_ATTEMPTS": attempts})
 
-    with pytest.raises(ConfigurationError, match=attempts):
+    with pytest.raises(ConfigurationError, match=f"AWS_MAX_ATTEMPTS.* 1 or more.*{attempts}"):
+        await DataPipelineClient(region_name=REGION, **KEYS).open()
+
+
+@pytest.mark.parametrize("by_variable", [True, False], ids=["AWS_RETRY_MODE", "retry_mode"])
+async def test_a_retry_mode_that_is_none_is_told(
+    by_variable: bool, set_env: SetEnv, write_config: WriteConfig
+) -> None:
+    if by_variable:
+        set_env({"AWS_RETRY_MODE": "nonsense"})
+    else:
+        write_config("[default]\nretry_mode = nonsense\n")
+
+    with pytest.raises(ConfigurationError, match=r"AWS_RETRY_MODE.*standard.*'nonsense'"):
         await DataPipelineClient(region_name=REGION, **KEYS).open()
 
 
@@ -496,6 +565,20 @@ async def test_a_missing_file_of_certificates_is_told_by_name(
         await client.open()
 
 
+async def test_a_file_without_certificates_is_told_by_name(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nonsense")
+
+    with pytest.raises(ConfigurationError, match=r"empty\.pem.*mend verify"):
+        await ask(
+            Server(),
+            endpoint_url="https://127.0.0.1:1",
+            region_name=REGION,
+            verify=str(empty),
+            **KEYS,
+        )
+
+
 # -- an application's own session -------------------------------------------------------------
 
 
@@ -553,7 +636,10 @@ async def test_what_a_session_s_handlers_raise_is_told_in_our_words(
 
     session = await own_session()
     session.register(f"{event}.data-pipeline", handler)
-    async with DataPipelineClient(session=session, endpoint_url="http://127.0.0.1:1") as client:
+    async with (
+        Server() as server,
+        DataPipelineClient(session=session, endpoint_url=server.url) as client,
+    ):
         with pytest.raises(DataPipelineError) as caught:
             await client.with_options(max_attempts=1).set_task_status("task", "FINISHED")
 

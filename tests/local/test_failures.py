@@ -49,9 +49,7 @@ async def test_a_failed_attempt_is_followed_by_two_more_and_then_the_instance_fa
 
 
 async def test_an_object_says_how_often_and_when_it_is_tried_again(place: Place) -> None:
-    pipe = await place.pipeline(
-        on_demand(shell("A", maximumRetries="1", retryDelay="3 hours"))
-    )
+    pipe = await place.pipeline(on_demand(shell("A", maximumRetries="1", retryDelay="3 hours")))
     await place.fail()
     await place.passes(3 * HOUR - 1)
     assert await place.poll() is None
@@ -197,7 +195,11 @@ async def test_alarms_are_told_with_their_text_evaluated(place: Place) -> None:
             shell("B", onSuccess=ref("Good"), onFail=[ref("Bad"), ref("Bad2")], maximumRetries="0"),
             alarm("Good", message="#{node.@componentParent} of #{node.myTable}", myTable="none"),
             alarm("Bad", subject="#{node.errorId}: #{node.errorMessage} #{node.hostname}"),
-            alarm("Bad2", subject="#{format(@scheduledStartTime, 'YYYY')}", message="#{node.input.@id}"),
+            alarm(
+                "Bad2",
+                subject="#{format(@scheduledStartTime, 'YYYY')}",
+                message="#{node.input.@id}",
+            ),
             myTable="t",
         )
     )
@@ -251,7 +253,7 @@ async def test_an_alarm_hook_that_breaks_stops_nothing(caplog: pytest.LogCapture
         await place.work()
         assert await pipe.run() == {"A": "FINISHED", "Good@A": "FINISHED"}
         assert len(place.service.alarms()) == 1
-    assert "the alarm hook failed for @Good@A_" in caplog.text
+    assert "the alarm hook failed for Good" in caplog.text
 
 
 async def test_terminating_what_has_ended_does_nothing(place: Place) -> None:
@@ -406,9 +408,7 @@ async def test_what_comes_into_being_after_a_failure_fails_with_it_too() -> None
 async def test_a_failure_passes_through_a_chain_of_any_length() -> None:
     async with serving(ONE_TRY) as place:
         chain = [shell(f"A{n}", dependsOn=ref(f"A{n - 1}")) for n in range(1, 500)]
-        pipe = await place.pipeline(
-            on_demand(shell("A0"), *chain, failureAndRerunMode="cascade")
-        )
+        pipe = await place.pipeline(on_demand(shell("A0"), *chain, failureAndRerunMode="cascade"))
         await place.fail()
         statuses = await pipe.run()
         assert statuses.pop("A0") == "FAILED"
@@ -430,7 +430,11 @@ async def test_what_runs_or_has_ended_is_left_alone_by_a_cascade() -> None:
         running = await place.begin()
         await pipe.set("RERUN", at("A"))
         await place.fail()
-        assert await pipe.instances() == {at("A"): "FAILED", at("B"): "FINISHED", at("C"): "RUNNING"}
+        assert await pipe.instances() == {
+            at("A"): "FAILED",
+            at("B"): "FINISHED",
+            at("C"): "RUNNING",
+        }
         await place.end(running)
 
 

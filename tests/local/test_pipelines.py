@@ -80,7 +80,7 @@ async def test_a_list_goes_over_pages_and_leaves_out_what_is_deleted(place: Plac
     assert listed[0].name == "p1"
     first = await place.ask("ListPipelines")
     assert first["hasMoreResults"]
-    assert len(first["pipelineIdList"]) == 100
+    assert len(first["pipelineIdList"]) == 50
     last = await place.ask("ListPipelines", marker="")
     assert last == first
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Literal, assert_type
 
 import aiodatapipeline as dp
 from aiodatapipeline import DataPipelineClient, TaskStatus
+from aiodatapipeline.models import Operator, OperatorType
 from aiodatapipeline.operations import OPERATIONS, Operation
 
 
@@ -110,3 +111,21 @@ async def what_is_no_request_is_refused(
 def the_table_can_be_read() -> None:
     assert_type(OPERATIONS["PollForTask"], Operation)
     assert_type(OPERATIONS["PollForTask"].errors, frozenset[type[dp.ServiceError]])
+
+
+def plain_words_are_as_good_as_members(word: Literal["FINISHED", "FALSE"]) -> None:
+    request = dp.SetTaskStatusRequest(task_id="task", task_status=word)
+    operator = Operator(type="BETWEEN", values=("1", "2"))
+
+    assert_type(request.task_status, TaskStatus)
+    assert_type(operator.type, OperatorType | None)
+    assert_type(Operator(), Operator)
+
+
+def other_words_are_not(word: str) -> None:
+    dp.SetTaskStatusRequest(task_id="task", task_status="DONE")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    dp.SetTaskStatusRequest(task_id="task", task_status=word)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    dp.SetTaskStatusRequest(task_id="task")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    dp.SetTaskStatusRequest("task", "FAILED")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Operator(type="LIKE")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Operator(kind="EQ")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

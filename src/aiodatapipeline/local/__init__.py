@@ -4,7 +4,7 @@
 a switch here, with named positions.
 """
 
-from aiodatapipeline._clock import Clock, SystemClock, VirtualClock
+from aiodatapipeline._clock import Appointment, Clock, SystemClock, VirtualClock
 from aiodatapipeline.local._engine._world import Alarm, Hooks
 from aiodatapipeline.local._faults import Fault, FaultKind, Faults, Injected
 from aiodatapipeline.local._http import Page, Patience
@@ -23,6 +23,7 @@ from aiodatapipeline.local._switches import (
 __all__ = [
     "AccountQuotas",
     "Alarm",
+    "Appointment",
     "Clock",
     "Credential",
     "EmptyAnswer",

@@ -221,9 +221,7 @@ class _Requests:
         if headers.get("Content-Type", "").partition(";")[0].strip().lower() not in _JSON_TYPES:
             raise _RefusedError(refusal("SerializationException", _NO_JSON))
         body = await self._read(request, _LARGEST_BODY.get(operation, _USUAL_BODY))
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError
+        transport = _transport(request)
         check = None
         if self._verifier is not None:
             check = partial(_check, self._verifier, request, body)
@@ -274,8 +272,7 @@ class _Requests:
         if (expected := headers.get("Expect")) is not None:
             if expected.lower() != "100-continue":
                 raise _RefusedError(refusal("SerializationException", _EXPECTS, 417))
-            if request.transport is not None:
-                request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            _transport(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             if content.is_eof():
                 return _within(limit, content.read_nowait())
@@ -325,6 +322,11 @@ class _Requests:
         return line
 
 
+def _transport(request: web.BaseRequest) -> asyncio.Transport:
+    """It is there: what runs for somebody who hung up is cancelled, and gets no further."""
+    return cast("asyncio.Transport", request.transport)
+
+
 async def _read_all(content: StreamReader, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
@@ -362,9 +364,7 @@ class _Written(web.StreamResponse):
         return not self._closes
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError
+        transport = _transport(request)
         transport.write(self._data)
         if transport.get_write_buffer_size() > _UNREAD:
             try:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import cast
 
@@ -68,8 +68,9 @@ class LocalTransport:
                 return await self._front.exchange(operation, data, waits)
             finally:
                 with lock:
-                    if not has_left:
-                        on_its_way.enter_context(self._front.clock.working())
+                    # Nobody would let go of a time that is held for a sender who has left.
+                    held = nullcontext() if has_left else self._front.clock.working()
+                    on_its_way.enter_context(held)
 
         try:
             answer = asyncio.run_coroutine_threadsafe(exchange(), self._loop)

@@ -313,7 +313,7 @@ class Lifecycle:
             raise invalid_request("components and instances cannot be set in one call")
         if components:
             self._set_components(pipeline, status, components)
-        else:
+        elif instances:
             self._set_instances(status, instances)
 
     def _set_components(self, pipeline: Pipeline, status: str, components: list[str]) -> None:

@@ -14,6 +14,7 @@ from aiodatapipeline.local._engine._states import (
     Status,
 )
 from aiodatapipeline.local._engine._world import Alarm, Attempt, Instance, World, log
+from aiodatapipeline.models import PipelineObject
 
 # Kinds of dependencies.
 DEPENDENCY, PRECONDITION, RESOURCE = "dependency", "precondition", "resource"
@@ -470,7 +471,8 @@ class Work:
             )
             instance = world.instance_by_id(node.pipeline, name)
             assert instance is not None  # noqa: S101  # it was just made
-            done = _objects.evaluated(world, instance)
+            fields = _objects.evaluated(world, instance).fields
+            done = PipelineObject(id=action, name=action, fields=fields)
             world.store.do(
                 "INSERT INTO alarm (pipeline, time, action, node, fields) VALUES (?, ?, ?, ?, ?)",
                 node.pipeline,
