@@ -31,6 +31,8 @@ _NAME = "aiodatapipeline"
 _DEBUG = "--debug"
 # Of a program that was interrupted. Source: what shells make of SIGINT, 128 + 2.
 _INTERRUPTED = 130
+# Before the texts of those of our errors that pydantic, or typer by way of it, tells.
+_PYDANTICS = "Value error, "
 # click's, which typer brings under one name or another.
 _WrongUse: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
@@ -105,11 +107,13 @@ def run(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != _DEBUG]
     debug = len(words) < len(arguments)
     words = words or ["--help"]
+    # Of other packages, only what is wrong: how credentials were found is nobody's question.
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.DEBUG if debug else logging.INFO,
+        level=logging.DEBUG if debug else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("aiodatapipeline").setLevel(logging.DEBUG if debug else logging.INFO)
     try:
         # Without it, click ends the process itself.
         code: object = typer.main.get_command(app)(words, prog_name=_NAME, standalone_mode=False)
@@ -128,25 +132,29 @@ def run(arguments: Sequence[str]) -> int:
 
 def _told(error: Exception) -> tuple[str, int]:
     """Say what went wrong and what to do, and give the exit code."""
-    match error:
-        case _WrongUse():
-            return getattr(error, "format_message", error.__str__)(), 2
-        case Failure():
-            return str(error), error.exit_code
-        case ValidationError():
-            return _wrong_argument(error), 2
-        case DefinitionError():
-            return str(error), 1
-        case DataPipelineError():
-            return told(error), 1
-        case _:
-            return f"{type(error).__name__}: {error} (more with {_DEBUG})", 1
+    if isinstance(error, _WrongUse):
+        return _wrong_use(error), 2
+    if isinstance(error, Failure):
+        return str(error), error.exit_code
+    if isinstance(error, ValidationError):
+        return _wrong_argument(error), 2
+    if isinstance(error, DataPipelineError):
+        return told(error), 1
+    if isinstance(error, DefinitionError):
+        return str(error), 1
+    return f"{type(error).__name__}: {error} (more with {_DEBUG})", 1
+
+
+def _wrong_use(error: Exception) -> str:
+    text = str(getattr(error, "format_message", error.__str__)()).replace(_PYDANTICS, "")
+    command: str | None = getattr(getattr(error, "ctx", None), "command_path", None)
+    return f"{text.rstrip('.')}; '{command} --help' shows how" if command else text
 
 
 def _wrong_argument(error: ValidationError) -> str:
     """Say which argument is wrong without saying what it was: it may be secret."""
     return "; ".join(
         f"{'.'.join(map(str, each['loc'])) or 'the request'}: "
-        f"{each['msg'].removeprefix('Value error, ')}"
+        f"{each['msg'].removeprefix(_PYDANTICS)}"
         for each in error.errors(include_input=False, include_url=False)
     )

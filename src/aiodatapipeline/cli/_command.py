@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from aiodatapipeline._client import DataPipelineClient
+from aiodatapipeline._config import CallOptions
 from aiodatapipeline.cli._failure import Failure
-from aiodatapipeline.cli._output import Answer, Format, show
+from aiodatapipeline.cli._output import Answer, Format, show, write
+from aiodatapipeline.operations import Request, ResponseT
 
 P = ParamSpec("P")
 
@@ -25,12 +26,23 @@ Output = Annotated[
 ]
 
 
+class LazyClient(DataPipelineClient):
+    """A client that opens itself when it is first needed: not every word leads to a call."""
+
+    async def call(
+        self, request: Request[ResponseT], *, options: CallOptions | None = None
+    ) -> ResponseT:
+        """Open, and send a request."""
+        await self.open()
+        return await super().call(request, options=options)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a command has."""
 
     client: DataPipelineClient
-    """Open, unless the command opens it."""
+    """It opens itself, and is closed when the command ends."""
     output: Format
     """How its answer will be shown."""
 
@@ -63,35 +75,20 @@ _COMMON = [
 def connected(
     function: Callable[Concatenate[Context, P], Coroutine[Any, Any, Answer]],
 ) -> Callable[..., None]:
-    """Make a command of a function that has an open client."""
-    return _command(function, _COMMON, opened=True)
-
-
-def connectable(
-    function: Callable[Concatenate[Context, P], Coroutine[Any, Any, Answer]],
-) -> Callable[..., None]:
-    """Make a command of a function that opens its client if it needs one."""
-    return _command(function, _COMMON, opened=False)
+    """Make a command of a function that has a client."""
+    return _command(function, _COMMON)
 
 
 def printed(
-    function: Callable[Concatenate[DataPipelineClient, P], Coroutine[Any, Any, str]],
+    function: Callable[Concatenate[Context, P], Coroutine[Any, Any, str]],
 ) -> Callable[..., None]:
-    """Make a command of a function that has a client, to be opened, and gives a text as it is."""
-
-    async def ask(context: Context, /, *args: P.args, **given: P.kwargs) -> Answer:
-        return Answer(await function(context.client, *args, **given))
-
-    vars(ask).update(__signature__=inspect.signature(function, eval_str=True))
-    ask.__name__, ask.__doc__ = function.__name__, function.__doc__
-    return _command(ask, _COMMON[:-1], opened=False)
+    """Make a command of a function that has a client, and gives a text to be printed as it is."""
+    return _command(function, _COMMON[:-1])
 
 
 def _command(
-    function: Callable[..., Coroutine[Any, Any, Answer]],
+    function: Callable[..., Coroutine[Any, Any, Answer | str]],
     options: Sequence[inspect.Parameter],
-    *,
-    opened: bool,
 ) -> Callable[..., None]:
     """Add options to those of a function, and print what it answers."""
 
@@ -99,27 +96,25 @@ def _command(
         endpoint_url: str | None,
         region: str | None,
         profile: str | None,
-        output: Format | None,
+        output: Format,
         **given: Any,
-    ) -> Answer:
-        client = DataPipelineClient(
-            endpoint_url=endpoint_url, region_name=region, profile_name=profile
-        )
-        async with AsyncExitStack() as stack:
-            if opened:
-                await stack.enter_async_context(client)
-            return await function(Context(client, output or Format.TABLE), **given)
+    ) -> Answer | str:
+        client = LazyClient(endpoint_url=endpoint_url, region_name=region, profile_name=profile)
+        try:
+            return await function(Context(client, output), **given)
+        finally:
+            await client.aclose()
 
-    def command(*, output: Format | None = None, **given: Any) -> None:
+    def command(*, output: Format = Format.TABLE, **given: Any) -> None:
         answer = asyncio.run(ask(output=output, **given))
-        show(answer, output)
-        raise typer.Exit(answer.exit_code)
+        if isinstance(answer, str):
+            write(answer)
+        else:
+            show(answer, output)
+            raise typer.Exit(answer.exit_code)
 
     _, *own = inspect.signature(function, eval_str=True).parameters.values()
-    parameters = [
-        *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own),
-        *options,
-    ]
+    parameters = [*own, *options]
     # typer reads both.
     vars(command).update(__signature__=inspect.Signature(parameters))
     command.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -14,9 +14,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline.cli import _output
-from aiodatapipeline.cli._command import Context, Output, connectable, printed
+from aiodatapipeline.cli._command import Context, Output, connected, printed
 from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.cli._files import (
     DefinitionFile,
@@ -123,7 +122,7 @@ def _count(number: int, what: str) -> str:
 # -- diff -----------------------------------------------------------------------------------------
 
 
-@connectable
+@connected
 async def diff(
     context: Context,
     *,
@@ -157,20 +156,14 @@ async def diff(
     if new is not None:
         comparison = compare(first, read_definition(new))
     else:
-        old = await _get(context.client, str(pipeline), version)
-        comparison = compare(old, first)
+        old = await context.client.get_pipeline_definition(str(pipeline), version=version)
+        comparison = compare(Definition.from_response(old), first)
     text = comparison.to_text(colour=_output.on_terminal())
     return Answer(
         _document(comparison),
         [Text.from_ansi(text.rstrip("\n"))],
         int(exit_code and bool(comparison)),
     )
-
-
-async def _get(client: DataPipelineClient, pipeline_id: str, version: str | None) -> Definition:
-    async with client:
-        found = await client.get_pipeline_definition(pipeline_id, version=version)
-    return Definition.from_response(found)
 
 
 def _document(comparison: Comparison) -> dict[str, object]:
@@ -210,7 +203,7 @@ def _change(change: FieldChange) -> dict[str, object]:
 
 @printed
 async def draw(
-    client: DataPipelineClient,
+    context: Context,
     *,
     file: DefinitionFile,
     format_: Annotated[
@@ -225,15 +218,16 @@ async def draw(
     definition = read_definition(file)
     statuses: dict[str, str] = {}
     if pipeline is not None:
-        async with client:
-            # The later ones come last, so that they have the last word.
-            statuses = {run.component: run.status for run in await Runs(client, pipeline).current()}
+        runs = await Runs(context.client, pipeline).current()
+        # The later ones come last, so that they have the last word.
+        statuses = {run.component: run.status for run in runs}
     drawing = Drawing(definition, statuses=statuses, title=pipeline or file.stem)
-    return {
+    text = {
         DrawingFormat.SVG: drawing.svg,
         DrawingFormat.DOT: drawing.dot,
         DrawingFormat.MERMAID: drawing.mermaid,
     }[format_]()
+    return text.rstrip("\n") + "\n"
 
 
 # -- format ---------------------------------------------------------------------------------------

@@ -43,21 +43,24 @@ _ADVICE: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
         "it may have been carried out all the same: look before you repeat it",
     ),
     (errors.ResponseError, "check --endpoint-url: something else than the service answers there"),
-)
-_INSTEAD: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
+    (errors.MissingRegionError, "give --region, or set AWS_DEFAULT_REGION or a profile's region"),
     (
-        errors.MissingRegionError,
-        "no AWS region is set: give --region, or set AWS_DEFAULT_REGION or a profile's region",
+        errors.MissingCredentialsError,
+        (
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (to anything for a local service),"
+            " or give a --profile"
+        ),
     ),
 )
 
 
 def told(error: errors.DataPipelineError) -> str:
-    """Say in a sentence what happened, and what to do."""
-    for kind, text in _INSTEAD:
-        if isinstance(error, kind):
-            return text
+    """Say what happened, and what to do."""
+    text = str(error)
+    if isinstance(error, errors.ServiceError):
+        text = f"{error.message.rstrip('.')} [{error.code}]"
     for kind, advice in _ADVICE:
         if isinstance(error, kind):
-            return f"{error}: {advice}"
-    return str(error)
+            # What follows is advice, too, for whoever writes Python.
+            return f"{text.partition(': pass ')[0]}; {advice}"
+    return text

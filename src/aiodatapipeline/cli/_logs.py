@@ -87,7 +87,7 @@ async def logs(
     """
     ids = [each async for each in context.client.query_objects(pipeline, "ATTEMPT")]
     found = [
-        _log(pipeline, each, lines)
+        log_of(pipeline, each, lines)
         async for each in context.client.describe_objects(pipeline, ids)
         if (not objects or _names(each) & set(objects)) and (not failed or _has_failed(each))
     ]
@@ -103,9 +103,10 @@ def _has_failed(attempt: PipelineObject) -> bool:
     return _text(attempt, "@status") in {"FAILED", "TIMEDOUT", "CANCELED", "CASCADE_FAILED"}
 
 
-def _log(pipeline_id: str, attempt: PipelineObject, lines: int) -> Log:
+def log_of(pipeline_id: str, attempt: PipelineObject, lines: int) -> Log:
+    """Tell what is known of an attempt, with so many lines of its logs."""
     location = _text(attempt, "@logLocation") or _usual_location(pipeline_id, attempt)
-    place = _local(location)
+    place = local_path(location)
     return Log(
         id=attempt.id,
         status=_text(attempt, "@status"),
@@ -128,12 +129,17 @@ def _usual_location(pipeline_id: str, attempt: PipelineObject) -> str | None:
     component = next(iter(attempt.refs("@componentParent")), None)
     if base is None or instance is None or component is None:
         return None
-    # A name is that of one directory, whatever is in it.
-    names = (each.replace("/", "_") for each in (pipeline_id, component, instance, attempt.id))
-    return "/".join((base.rstrip("/"), *names))
+    names = (pipeline_id, component, instance, attempt.id)
+    return "/".join((base.rstrip("/"), *map(_directory, names)))
 
 
-def _local(location: str | None) -> Path | None:
+def _directory(name: str) -> str:
+    """Make a name of one directory, whatever is in it, as the runner does."""
+    name = name.replace("/", "_").replace("\0", "_")
+    return f"_{name}" if name in {"", ".", ".."} else name
+
+
+def local_path(location: str | None) -> Path | None:
     """Give the path of a location on this machine; None if it is elsewhere."""
     if location is None:
         return None
@@ -150,12 +156,13 @@ def _read(place: Path, lines: int) -> Iterable[tuple[str, str]]:
     for file in files:
         if file.is_file():
             try:
-                yield file.name, _end(file, lines)
+                yield file.name, end_of(file, lines)
             except OSError as error:
                 _output.note(f"{file} cannot be read: {error.strerror}")
 
 
-def _end(file: Path, lines: int) -> str:
+def end_of(file: Path, lines: int) -> str:
+    """Give the last lines of a file."""
     with file.open("rb") as opened:
         opened.seek(max(0, file.stat().st_size - _MOST_BYTES))
         text = opened.read(_MOST_BYTES).decode(errors="replace")

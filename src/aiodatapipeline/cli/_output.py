@@ -61,11 +61,9 @@ class Answer:
     exit_code: int = 0
 
 
-def show(answer: Answer, output: Format | None) -> None:
-    """Print an answer. Without a format, its document is a text, which is printed as it is."""
-    if output is None:
-        write(str(answer.document))
-    elif output is Format.JSON:
+def show(answer: Answer, output: Format) -> None:
+    """Print an answer."""
+    if output is Format.JSON:
         write(written(answer.document))
     else:
         print_all(answer.shown)
@@ -139,7 +137,7 @@ def table(columns: Iterable[str | Column], rows: Iterable[Sequence[Cell]]) -> Ta
     headers = [Column(each) if isinstance(each, str) else each for each in columns]
     for header in headers:
         header.overflow = "fold"  # an id that is cut is none
-    made = Table(*headers, box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(*headers, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for row in rows:
         made.add_row(*(each if isinstance(each, Text) else Text(visible(each)) for each in row))
     return made

@@ -69,7 +69,7 @@ async def list_pipelines(
         document = {"pipelineIdList": [_output.document_of(each) for each in found]}
         rows = [(each.id, each.name) for each in found]
         return Answer(document, [_output.table(("Pipeline", "Name"), rows)])
-    described = [each async for each in _described(context.client, [each.id for each in found])]
+    described = [each async for each in describe_all(context.client, [each.id for each in found])]
     columns = ("Pipeline", "Name", "State", "Health", "Latest run (UTC)", "Next run (UTC)")
     return Answer(
         _document(described),
@@ -92,7 +92,7 @@ async def list_pipelines(
     )
 
 
-async def _described(
+async def describe_all(
     client: DataPipelineClient, ids: Sequence[str]
 ) -> AsyncIterator[PipelineDescription]:
     """Describe pipelines; some may be deleted while they are asked for."""
@@ -103,7 +103,7 @@ async def _described(
         except (PipelineDeletedException, PipelineNotFoundException):
             if len(some) > 1:  # one that is gone fails the call
                 for one in some:
-                    async for each in _described(client, [one]):
+                    async for each in describe_all(client, [one]):
                         yield each
             continue
         for each in found:
@@ -150,12 +150,14 @@ def _pipeline(described: PipelineDescription) -> Iterable[RenderableType]:
     yield f"{described.pipeline_id} {described.name}"
     yield _fields(described.fields)
     if described.tags:
+        yield ""
         yield _output.table(("Tag", "Value"), [(each.key, each.value) for each in described.tags])
 
 
 def _object(described: PipelineObject) -> Iterable[RenderableType]:
     yield described.id if described.id == described.name else f"{described.id} {described.name}"
     yield _fields(described.fields)
+    yield ""
 
 
 def _fields(fields: Iterable[Field]) -> RenderableType:
@@ -193,7 +195,7 @@ async def activate(
     await context.client.activate_pipeline(
         pipeline,
         parameter_values=read_values(values, value),
-        start_timestamp=_time(start) if start else None,
+        start_timestamp=read_time(start) if start else None,
     )
     return _done(pipeline, "is activated", "status --watch")
 
@@ -214,9 +216,9 @@ async def deactivate(
 
 @connected
 async def delete(context: Context, *, pipeline: Pipeline) -> Answer:
-    """Delete a pipeline with its definition and history; what runs is cancelled.
+    """Delete a pipeline, its definition and its history.
 
-    Nobody is asked, and nothing brings it back.
+    What runs is cancelled. Nobody is asked, and nothing brings it back.
     """
     await context.client.delete_pipeline(pipeline)
     return _done(pipeline, "is deleted")
@@ -254,7 +256,12 @@ def _tags(texts: Iterable[str]) -> list[Tag]:
     return [Tag(key=key, value=value) for key, values in found.items() for value in values[-1:]]
 
 
-def _time(text: str) -> datetime:
+def read_time(text: str) -> datetime:
+    """Read a time, which is UTC unless it says something else.
+
+    Raises:
+        Failure: It is none.
+    """
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -9,7 +9,6 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline.cli import _output
 from aiodatapipeline.cli._command import Context, Pipeline, connected, printed
 from aiodatapipeline.cli._files import (
@@ -59,7 +58,7 @@ async def validate(
     values: ValuesFile = None,
     value: Values = None,
 ) -> Answer:
-    """Let the service check a definition as 'put' does, and save nothing.
+    """Have the service check a definition, and save nothing.
 
     The exit code is 1 if it found errors. 'definition check' needs no service, and finds more.
     """
@@ -97,7 +96,7 @@ def _messages(
 
 @printed
 async def get(
-    client: DataPipelineClient,
+    context: Context,
     *,
     pipeline: Pipeline,
     version: Annotated[
@@ -111,8 +110,7 @@ async def get(
     ] = False,
 ) -> str:
     """Print the definition of a pipeline: a file for 'put'."""
-    async with client:
-        answer = await client.get_pipeline_definition(pipeline, version=version)
+    answer = await context.client.get_pipeline_definition(pipeline, version=version)
     shown = GetPipelineDefinitionResponse.from_wire(
         _output.document_of(answer, show_secrets=show_secrets)
     )

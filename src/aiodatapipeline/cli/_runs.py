@@ -286,7 +286,10 @@ async def set_status(
         list[str], typer.Argument(metavar="OBJECT...", help="The ids of the objects.")
     ],
 ) -> Answer:
-    """Pause or resume components; rerun, cancel or mark as finished instances."""
+    """Pause, resume, rerun, cancel or mark as finished.
+
+    It takes effect a little later.
+    """
     await context.client.set_status(pipeline, objects, status.value)
     document = {"pipelineId": pipeline, "status": status.value, "objectIds": objects}
     text = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,7 +112,9 @@ async def status(
         ),
     ] = INTERVAL,
 ) -> Answer:
-    """Show how a pipeline is: what has not ended, and the latest run of each object.
+    """Show how a pipeline is, once or until it has ended.
+
+    It shows what has not ended, and the latest run of each object.
 
     With --watch, the exit code is 0 if all of that ended well, and 1 if not.
     """
@@ -165,7 +167,7 @@ async def _watch(
 
 
 @contextmanager
-def _screen(output: Format) -> Iterator[Callable[[Look], None]]:
+def _screen(output: Format) -> Generator[Callable[[Look], None]]:
     """Show looks while they come: as a table that changes, or a line for each change."""
     if output is Format.JSON:
         yield lambda _: None

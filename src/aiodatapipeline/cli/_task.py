@@ -8,7 +8,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._failure import MAX_MESSAGE_BYTES, MAX_STACK_TRACE
 from aiodatapipeline._text import clean, cut_bytes, cut_middle
 from aiodatapipeline.cli import _output
@@ -36,7 +35,7 @@ TaskId: TypeAlias = Annotated[
 
 @printed
 async def poll(
-    client: DataPipelineClient,
+    context: Context,
     *,
     worker_group: Annotated[
         str, typer.Argument(metavar="WORKER_GROUP", help="Compared exactly, letter case included.")
@@ -54,8 +53,9 @@ async def poll(
     If none came, nothing is printed, and the exit code is 3. Report progress within two minutes,
     and once a minute from then on: otherwise, another runner is given the task.
     """
-    async with client:
-        answer = await client.poll_for_task(worker_group, hostname=hostname or socket.gethostname())
+    answer = await context.client.poll_for_task(
+        worker_group, hostname=hostname or socket.gethostname()
+    )
     if answer.task_object is None:
         raise typer.Exit(_NOTHING_TO_DO)
     return _output.written(_output.document_of(answer.task_object, show_secrets=show_secrets))
