@@ -129,7 +129,7 @@ async def diff(
     file: DefinitionFile,
     new: Annotated[
         Path | None,
-        typer.Argument(metavar="[NEW]", help="What the first file is compared with."),
+        typer.Argument(metavar="NEW", help="What the first file is compared with."),
     ] = None,
     pipeline: Annotated[
         str | None,
@@ -234,7 +234,7 @@ async def draw(
 
 
 def format_files(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definition files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Definition files.")],
     *,
     only_check: Annotated[
         bool,

@@ -72,7 +72,7 @@ async def logs(
     pipeline: Pipeline,
     objects: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[OBJECT]...", help="Only of these components and instances."),
+        typer.Argument(metavar="OBJECT", help="Only of these components and instances."),
     ] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="Only of attempts that ended and did not succeed.")

@@ -21,9 +21,7 @@ from aiodatapipeline.models import Field, PipelineDescription, PipelineObject, R
 # Of DescribePipelines. Source: its page in the API reference.
 _IDS_PER_CALL = 25
 
-_Tags = Annotated[
-    list[str], typer.Argument(metavar="KEY=VALUE...", help="Tags to add or overwrite.")
-]
+_Tags = Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="Tags to add or overwrite.")]
 
 
 @connected
@@ -118,7 +116,7 @@ async def describe(
     objects: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[OBJECT]...", help="Describe these components, instances or attempts of it."
+            metavar="OBJECT", help="Describe these components, instances or attempts of it."
         ),
     ] = None,
     evaluate: Annotated[
@@ -236,7 +234,7 @@ async def remove_tags(
     context: Context,
     *,
     pipeline: Pipeline,
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="The keys of the tags.")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY", help="The keys of the tags.")],
 ) -> Answer:
     """Remove tags from a pipeline."""
     await context.client.remove_tags(pipeline, keys)

@@ -282,9 +282,7 @@ async def set_status(
             help="PAUSE or RESUME for components; RERUN, TRY_CANCEL or MARK_FINISHED for runs.",
         ),
     ],
-    objects: Annotated[
-        list[str], typer.Argument(metavar="OBJECT...", help="The ids of the objects.")
-    ],
+    objects: Annotated[list[str], typer.Argument(metavar="OBJECT", help="The ids of the objects.")],
 ) -> Answer:
     """Pause, resume, rerun, cancel or mark as finished.
 
