@@ -125,8 +125,6 @@ def run(arguments: Sequence[str]) -> int:
         text, exit_code = _told(error)
         _output.note(f"{_NAME}: {' '.join(text.split())}")
         return exit_code
-    finally:
-        _output.flush()
     return code if isinstance(code, int) else 0
 
 

@@ -18,6 +18,7 @@ from aiodatapipeline.cli import _output
 from aiodatapipeline.cli._command import Context, Output, connected, printed
 from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.cli._files import (
+    STDIN,
     DefinitionFile,
     ParametersFile,
     Values,
@@ -256,6 +257,8 @@ def format_files(
 
 def _formatted(file: Path) -> tuple[str, str]:
     """Give a file's text, and what it should be."""
+    if file == STDIN:
+        raise Failure("standard input cannot be formatted: name a file, which is written anew", 2)
     definition = read_definition(file)
     with file.open(encoding="utf-8", newline="") as opened:
         text = opened.read()

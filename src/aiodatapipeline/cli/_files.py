@@ -15,7 +15,7 @@ from aiodatapipeline.cli._output import MASK, is_secret
 from aiodatapipeline.definition import Definition
 from aiodatapipeline.models import ParameterValue
 
-_STDIN = Path("-")
+STDIN = Path("-")
 
 DefinitionFile: TypeAlias = Annotated[
     Path, typer.Argument(metavar="FILE", help="A definition file; - for standard input.")
@@ -47,7 +47,7 @@ def read_definition(path: Path, *, whole: bool = True) -> Definition:
         DefinitionError: It is no definition.
         Failure: It cannot be read.
     """
-    if path == _STDIN:
+    if path == STDIN:
         return Definition.from_text(sys.stdin.read(), name="<stdin>", whole=whole)
     try:
         return Definition.from_file(path, whole=whole)

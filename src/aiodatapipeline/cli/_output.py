@@ -105,23 +105,11 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        forget_stdout()
+        # What is left is written when the process ends, and would fail again.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
         raise typer.Exit(_NOBODY_READS) from None
-
-
-def flush() -> None:
-    """Write what is still to be written, if anybody reads it."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        forget_stdout()
-
-
-def forget_stdout() -> None:
-    """Let nothing more be written, not even when the process ends: it would fail again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def note(text: str) -> None:

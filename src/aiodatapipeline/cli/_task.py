@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from io import TextIOWrapper
 from typing import Annotated, TypeAlias
 
 import typer
@@ -121,7 +122,7 @@ async def fail(
     if message == stack_trace == _STDIN:
         raise Failure("only one of --message and --stack-trace can be read from standard input", 2)
     texts = [
-        None if each is None else clean(sys.stdin.read() if each == _STDIN else each)
+        None if each is None else clean(_read() if each == _STDIN else each)
         for each in (message, stack_trace)
     ]
     await context.client.set_task_status(
@@ -134,6 +135,13 @@ async def fail(
         else cut_middle(texts[1], MAX_STACK_TRACE, _HEAD),
     )
     return _reported(TaskStatus.FAILED)
+
+
+def _read() -> str:
+    """Read standard input, whatever bytes a log has: a failure has to be reported."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin.read()
 
 
 def _reported(status: TaskStatus) -> Answer:

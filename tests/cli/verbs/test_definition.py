@@ -224,6 +224,10 @@ def test_what_formatting_would_lose_is_refused(cli: Cli, nightly: Path) -> None:
     assert nightly.read_text() == text
 
 
+def test_standard_input_is_not_formatted(cli: Cli) -> None:
+    assert "name a file" in cli("definition", "format", "-", exit_code=2).sentence
+
+
 def test_a_file_that_cannot_be_written_stays_as_it_was(
     cli: Cli, nightly: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

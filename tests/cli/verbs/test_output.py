@@ -81,10 +81,14 @@ def test_what_a_secret_parameter_is_like_is_no_secret() -> None:
         ),
     )
 
-    masked = _output.document_of(parameter)["attributes"]
-    told = _output.document_of(parameter, show_secrets=True)["attributes"]
+    masked = _output.document_of(parameter)
+    told = _output.document_of(parameter, show_secrets=True)
 
-    assert [each["stringValue"] for each in masked] == ["String", "***", "***"]  # type: ignore[attr-defined]  # JSON
+    assert masked["attributes"] == [
+        {"key": "type", "stringValue": "String"},
+        {"key": "default", "stringValue": "***"},
+        {"key": "allowedValues", "stringValue": "***"},
+    ]
     assert "hunter2" in str(told)
 
 
@@ -179,3 +183,19 @@ def test_where_an_error_comes_from_is_shown_on_request(served: Served) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "PipelineNotFoundException" in done.stderr.splitlines()[-1]
+
+
+def test_no_log_has_secrets(served: Served) -> None:
+    made = served.create(shell("Load", **{"*myPassword": "hunter2"}))
+
+    done = subprocess.run(
+        [*COMMAND, "get", made, "--show-secrets", "--debug"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert "hunter2" in done.stdout
+    assert "DEBUG" in done.stderr
+    assert "hunter2" not in done.stderr

@@ -84,6 +84,7 @@ async def test_a_pipeline_that_is_deleted_meanwhile_is_left_out(served: Served) 
 
 def test_a_pipeline_is_described_field_by_field(served: Served, cli: Cli) -> None:
     made = served.create(shell("Load"))
+    assert "Tag" not in cli("describe", made).stdout
     served.ask(lambda client: client.add_tags(made, [Tag(key="team", value="etl")]))
 
     rows = cli("describe", made).rows

@@ -111,6 +111,18 @@ def test_a_task_fails_with_what_the_script_says(
     assert len(trace) == 1024
 
 
+def test_a_log_of_any_bytes_is_reported(
+    served: Served, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = served.create(shell("Load"))
+    task = served.begin()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8"))
+
+    cli("task", "fail", task.task_id, "--message", "-")
+
+    assert served.describe(made, task.attempt_id).string("errorMessage") == "caf\ufffd"
+
+
 def test_a_task_may_fail_without_a_word(served: Served, cli: Cli) -> None:
     made = served.create(shell("Load"))
     task = served.begin()
