@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from io import TextIOWrapper
+from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
 import typer
@@ -139,8 +139,9 @@ async def fail(
 
 def _read() -> str:
     """Read standard input, whatever bytes a log has: a failure has to be reported."""
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
+    reconfigure: Callable[..., None] | None = getattr(sys.stdin, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
     return sys.stdin.read()
 
 
