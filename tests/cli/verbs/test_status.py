@@ -10,9 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from aiodatapipeline import DataPipelineClient
-from aiodatapipeline.cli._runs import Runs
+from aiodatapipeline.cli._runs import Run, Runs
+from aiodatapipeline.cli._status import Look
 from aiodatapipeline.local import Fault, FaultKind
-from tests.cli.verbs.conftest import Cli, Served, ref, shell
+from aiodatapipeline.models import Field, PipelineDescription
+from tests.cli.verbs.conftest import START, Cli, Served, ref, shell
 
 LOAD, REPORT = "@Load_2026-01-01T00:00:00", "@Report_2026-01-01T00:00:00"
 WATCH = ("--watch", "--interval", "0.1")
@@ -116,13 +118,27 @@ def test_a_watch_tells_failures_by_its_exit_code(served: Served, cli: Cli) -> No
     assert [each["status"] for each in document["runs"]] == ["FAILED"]
 
 
-def test_on_demand_a_watch_ends_when_all_runs_have(served: Served, cli: Cli) -> None:
-    made = served.create(shell("Load"), shell("Report", dependsOn=ref("Load")))
-    served.end(served.begin(), "FAILED")
-    cli("set-status", made, "TRY_CANCEL", REPORT)
-    served.passes(0)
+@pytest.mark.parametrize(
+    ("status", "fields", "ended"),
+    [
+        ("FAILED", {}, True),
+        ("RUNNING", {}, False),
+        ("FAILED", {"@nextRunTime": "2026-01-02T00:00:00"}, False),
+        (None, {}, False),
+    ],
+)
+def test_a_pipeline_need_not_be_finished_to_have_ended(
+    status: str | None, fields: dict[str, str], ended: bool
+) -> None:
+    shown = {"@pipelineState": "SCHEDULED", **fields}
+    pipeline = PipelineDescription(
+        pipeline_id="df-0",
+        name="test",
+        fields=tuple(Field.of(key, value) for key, value in shown.items()),
+    )
+    run = Run(LOAD, "Load", status or "", None, None, None, 0, None, None, None)
 
-    assert f"{REPORT} CANCELED" in cli("status", made, *WATCH, exit_code=1).stdout
+    assert Look(pipeline, [run] if status else [], START).has_ended == ended
 
 
 def test_a_pipeline_that_nobody_activated_is_not_watched_for_ever(served: Served, cli: Cli) -> None:
