@@ -53,6 +53,7 @@ def run(
         str | None, typer.Option(help="Another service than AWS's, such as a local one.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="How many tasks run at once: 8 if left out.")
     ] = None,
@@ -79,9 +80,11 @@ def run(
     view = View(console, chosen) if console.is_terminal else None
 
     def client() -> DataPipelineClient:
-        return DataPipelineClient(region_name=region, endpoint_url=endpoint_url)
+        return DataPipelineClient(
+            region_name=region, endpoint_url=endpoint_url, profile_name=profile
+        )
 
-    elsewhere = region is not None or endpoint_url is not None
+    elsewhere = any(each is not None for each in (region, endpoint_url, profile))
     try:
         chosen.adapt(
             worker_group=worker_group or None,
