@@ -141,6 +141,8 @@ def test_an_interrupted_command_ends_quietly(served: Served, words: list[str]) -
 def test_credentials_that_are_missing_are_told_with_what_to_do(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     told = cli("list", "--region", "us-east-1", exit_code=1).sentence
     assert "no AWS credentials found; set AWS_ACCESS_KEY_ID" in told
     assert "pass aws_access_key_id" not in told
