@@ -63,10 +63,12 @@ class Work:
         )
 
     def _consider_guard(self, instance: Instance, component: Component) -> None:
-        if instance.queued:  # whom it guards has nothing else to wait for
+        node = self._world.instance(instance.node) if instance.node is not None else None
+        # Whom it guards has nothing else to wait for, or does not wait: it is rerun by itself.
+        if instance.queued or node is None or node.ended:
             self._start(instance, component)
-        elif instance.node is not None:
-            self._world.then(self.consider, instance.node)
+        else:
+            self._world.then(self.consider, node.seq)
 
     def _ask_guards(self, seq: int) -> None:
         for guard in self.targets(seq, PRECONDITION):

@@ -1,4 +1,4 @@
-"""What a deactivation stops, and what becomes of it at the next activation."""
+"""What random operations and kills had found, each as a story of its own."""
 
 from __future__ import annotations
 
@@ -58,3 +58,14 @@ async def test_what_is_jumped_over_takes_its_preconditions_with_it(place: Place)
 
     assert (await pipe.history("A"))[:2] == ["SKIPPED", "WAITING_ON_DEPENDENCIES"]
     assert (await pipe.history("P"))[:2] == ["CANCELED", "WAITING_FOR_RUNNER"]
+
+
+async def test_a_precondition_can_be_rerun_when_what_it_guards_has_ended(place: Place) -> None:
+    pipe = await place.pipeline(
+        every("1 hour", shell("A", precondition=ref("P")), shell("B"), asks("P"))
+    )
+    assert at("A", attempt=1) in await place.work()
+
+    await pipe.set("RERUN", at("P"))
+
+    assert (await place.take()).attempt_id == at("P", attempt=2)
