@@ -147,6 +147,7 @@ def test_credentials_that_are_missing_are_told_with_what_to_do(
     assert "no AWS credentials found; set AWS_ACCESS_KEY_ID" in told
     assert "pass aws_access_key_id" not in told
 
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     assert "no AWS region found; give --region" in cli("list", exit_code=1).sentence
