@@ -273,24 +273,26 @@ class Service:
         world = self._world
         world.now = now
         due = self._store.all(
-            "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
+            "SELECT kind, subject, due FROM timer WHERE due <= ?"
+            " ORDER BY due, kind, subject LIMIT ?",
             now,
             _TIMERS_AT_ONCE,
         )
-        for kind, subject in due:
+        for kind, subject, when in due:
             try:
-                self._set_off(kind, subject)
+                self._set_off(kind, subject, when)
             except StoreError:
                 self._rest()
                 return
 
-    def _set_off(self, kind: str, subject: int) -> None:
+    def _set_off(self, kind: str, subject: int, due: float) -> None:
         world = self._world
         try:
             with self._store.unit():
-                world.unremind(subject, kind)
-                self._timers[kind](subject)
-                world.work_off()
+                # One that went off before may have called it off, or put it off.
+                if world.take_timer(kind, subject, due):
+                    self._timers[kind](subject)
+                    world.work_off()
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  # the others go off all the same

@@ -180,6 +180,12 @@ class Store:
         row: Row | None = self._db.execute(sql, arguments).fetchone()
         return row
 
+    def the(self, sql: str, *arguments: Argument) -> Row:
+        """Give the first row of a query that has one."""
+        row = self.one(sql, *arguments)
+        assert row is not None, sql  # noqa: S101  # as its caller knows
+        return row
+
     def all(self, sql: str, *arguments: Argument) -> list[Row]:
         """Give all rows of a query."""
         return self._db.execute(sql, arguments).fetchall()

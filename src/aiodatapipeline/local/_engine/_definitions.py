@@ -88,6 +88,15 @@ class Definitions:
         number = pipeline.active if version == "active" else pipeline.latest
         return "{}" if number is None else self._world.body(pipeline.seq, number)
 
+    def errors(self, pipeline: Pipeline) -> Mapping[str, tuple[str, ...]]:
+        """Say what is wrong with the objects of the definition that was put last, by id."""
+        if pipeline.latest is None:
+            return {}
+        text = self._world.body(pipeline.seq, pipeline.latest)
+        definition = self._world.plan(pipeline.seq, pipeline.latest).definition
+        answer = self._check(definition, text, activating=False).report.to_validation()
+        return {each.id: each.errors for each in answer.validation_errors if each.id}
+
     def activate(self, pipeline: Pipeline, values: tuple[ParameterValue, ...]) -> int:
         """Make the latest definition one that runs.
 

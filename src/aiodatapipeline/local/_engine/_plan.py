@@ -326,7 +326,8 @@ class Plan:
             ),
             attempt_timeout=self._seconds(each, "attemptTimeout"),
             report_timeout=self._seconds(each, "reportProgressTimeout"),
-            late_after=self._seconds(each, "lateAfterTimeout"),
+            # Source: its description in the developer guide.
+            late_after=None if self.on_demand else self._seconds(each, "lateAfterTimeout"),
             precondition_timeout=self._seconds(each, "preconditionTimeout"),
             terminate_after=self._seconds(each, "terminateAfter"),
             on_fail=self._known(each, "onFail"),

@@ -37,7 +37,7 @@ class Work:
         """Let an instance that waits go on, if it can."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or not self._may_go_on(instance):
+        if not self._may_go_on(instance):
             return
         component = world.component(instance)
         failed = self._failed_target(instance)
@@ -261,9 +261,7 @@ class Work:
 
     def on_retry(self, seq: int) -> None:
         """Make the next attempt."""
-        instance = self._world.instance(seq)
-        if instance and self._world.pipeline_of(instance).state == PipelineState.SCHEDULED:
-            self.offer(instance)
+        self.offer(self._world.instance(seq))
 
     # -- what the service does itself ---------------------------------------------------------
 
@@ -271,8 +269,6 @@ class Work:
         """Ask whether a system-managed precondition is met."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or instance.status != Status.RUNNING:
-            return
         try:
             met = world.hooks.precondition(_objects.evaluated(world, instance))
         except Exception:  # noqa: BLE001  # an application's code
@@ -306,8 +302,6 @@ class Work:
         """Let a resource be there: what runs on it can be polled for under its own group."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or world.pipeline_of(instance).state == PipelineState.DELETING:
-            return
         world.move(instance, Status.RUNNING)
         world.store.do(
             "UPDATE attempt SET status = 'RUNNING' WHERE instance = ? AND status = 'CREATING'", seq
@@ -327,16 +321,14 @@ class Work:
 
     def on_terminate(self, seq: int) -> None:
         """Stop a resource whose time is over, and with it what runs there."""
-        instance = self._world.instance(seq)
-        if instance and not instance.ended:
-            reason = "The resource was there for longer than terminateAfter."
-            self.end(instance, Status.TIMEDOUT, reason=reason)
+        reason = "The resource was there for longer than terminateAfter."
+        self.end(self._world.instance(seq), Status.TIMEDOUT, reason=reason)
 
     def release_resource(self, seq: int) -> None:
         """Shut a resource down that nobody will use any more."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or instance.ended or instance.status == Status.CREATING:
+        if instance.ended or instance.status == Status.CREATING:
             return
         if any(not each.ended for each in self.waiters(seq, RESOURCE)):
             return
@@ -438,7 +430,7 @@ class Work:
     def on_late(self, seq: int) -> None:
         """Do what is to be done when an instance has not ended in time."""
         instance = self._world.instance(seq)
-        if instance and not instance.ended and instance.status != Status.INACTIVE:
+        if instance.status != Status.INACTIVE:
             self.carry_out(self._world.component(instance).on_late, instance)
 
     def carry_out(self, actions: tuple[str, ...], node: Instance) -> None:
@@ -498,8 +490,6 @@ class Work:
         """Let a pipeline finish, or be inactive, if nothing is under way or to come."""
         world = self._world
         pipeline = world.pipeline(seq)
-        if pipeline is None:
-            return
         if pipeline.state == PipelineState.DEACTIVATING:
             busy = world.instances("pipeline = ? AND NOT ended AND status <> 'INACTIVE'", seq)
             if any(each.kind != Role.RESOURCE for each in busy):
