@@ -11,6 +11,7 @@ from tests.local.service import (
     at,
     every,
     from_,
+    machine,
     ref,
     serving,
     shell,
@@ -69,3 +70,19 @@ async def test_a_precondition_can_be_rerun_when_what_it_guards_has_ended(place: 
     await pipe.set("RERUN", at("P"))
 
     assert (await place.take()).attempt_id == at("P", attempt=2)
+
+
+async def test_nobody_waits_for_a_resource_that_was_marked_finished() -> None:
+    async with serving(resource_delay=MINUTE) as place:
+        pipe = await place.pipeline(
+            every(
+                "1 hour",
+                shell("A", runsOn=ref("R")),
+                machine("R"),
+                schedule=from_("2026-01-01T00:00:00", occurrences="1"),
+            )
+        )
+        await pipe.set("MARK_FINISHED", at("R"))
+
+        assert await pipe.run() == {"A": "CANCELED", "R": "FINISHED"}
+        assert await pipe.state() == "FINISHED"

@@ -364,7 +364,8 @@ class Work:
         component = world.component(instance)
         for waiter in self._all_waiters(instance.seq):
             world.then(self.consider, waiter)
-        if component.role is Role.RESOURCE and status in UNHAPPY and reason != DEACTIVATED:
+        gone = status != Status.SKIPPED and reason != DEACTIVATED
+        if component.role is Role.RESOURCE and gone:
             self._let_go(instance)
         self._act(instance, component, status)
         for guard in self.targets(instance.seq, PRECONDITION):
@@ -414,10 +415,15 @@ class Work:
         )
 
     def _let_go(self, resource: Instance) -> None:
-        """Cancel what ran on a resource that failed. Source: "Cascading Failures and Reruns"."""
+        """Cancel what would run on a resource that is no more.
+
+        Source: "Cascading Failures and Reruns", for one that failed. One that somebody marked
+        finished is as little there.
+        """
+        how = "failed" if resource.status in UNHAPPY else "is finished"
         for user in self.waiters(resource.seq, RESOURCE):
             if not user.ended:
-                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} failed.")
+                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} {how}.")
 
     # -- actions ------------------------------------------------------------------------------
 
