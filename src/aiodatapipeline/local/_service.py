@@ -138,7 +138,7 @@ class Service:
         self._runs = Runs(self._world, self._work)
         self._definitions = Definitions(self._world)
         self._lifecycle = Lifecycle(self._world, self._work, self._runs, self._definitions)
-        self._views = Views(self._world)
+        self._views = Views(self._world, self._definitions)
         self._sight = Sight(self._world)
         self._polls: dict[str, deque[_Poll]] = {}
         self._deadlines: list[_Deadline] = []
