@@ -87,7 +87,8 @@ class HealthServer:
     async def __aexit__(self, *_: object) -> None:
         """Listen no more."""
         server, ticker = self._server, self._ticker
-        self._server, self._ticker, self.url = None, None, ""
+        self._server, self._ticker = None, None
+        self.url = ""
         if ticker is not None:
             ticker.cancel()
             with suppress(asyncio.CancelledError):

@@ -19,12 +19,12 @@ try:
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
     from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
     from opentelemetry.util.types import AttributeValue
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
-        f"{error.name} is not installed: pip install 'aiodatapipeline[otel]' brings what "
+        f"{_error.name} is not installed: pip install 'aiodatapipeline[otel]' brings what "
         "aiodatapipeline.runner.otel needs",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 __all__ = ["instrument"]
 

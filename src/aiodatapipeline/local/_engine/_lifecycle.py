@@ -247,7 +247,7 @@ class Lifecycle:
         world = self._world
         for each in world.instances("pipeline = ? AND status = 'INACTIVE'", pipeline.seq):
             instance = world.instance(each.seq)
-            if instance is None or instance.status != Status.INACTIVE:
+            if instance.status != Status.INACTIVE:
                 continue  # it has ended with another
             if skip is not None and instance.scheduled_start < skip:
                 self._work.end(instance, Status.SKIPPED)
