@@ -22,6 +22,7 @@ from aiodatapipeline._clock import VirtualClock
 from aiodatapipeline.errors import InternalServiceError
 from aiodatapipeline.local import _store
 from aiodatapipeline.local._engine._tasks import Tasks
+from aiodatapipeline.local._engine._views import Views
 from aiodatapipeline.local._schema import APPLICATION_ID, VERSIONS
 from aiodatapipeline.local._store import Batch, Store, StoreError
 from aiodatapipeline.local._switches import Switches
@@ -580,10 +581,12 @@ class _Refusing:
     """A database that takes nothing for a while."""
 
     def __init__(self, db: sqlite3.Connection, *starts: str) -> None:
-        self._db, self._starts, self.full = db, starts, True
+        self._db, self._starts, self.full, self.takes_back = db, starts, True, False
 
     def execute(self, sql: str, arguments: tuple[object, ...] = ()) -> sqlite3.Cursor:
         if self.full and sql.startswith(self._starts):
+            if self.takes_back:
+                self._db.execute("ROLLBACK")
             raise sqlite3.OperationalError("database or disk is full")
         return self._db.execute(sql, arguments)
 
@@ -880,3 +883,55 @@ async def test_a_poll_that_hangs_up_on_a_full_disk_keeps_its_task_for_the_lease(
         await place.passes(13 * MINUTE)
         assert await place.take() is not None
     assert ("its lease is over" in caplog.text) == switches.notices_hangup
+
+
+async def test_a_poll_is_over_in_time_while_the_disk_is_full(path: str) -> None:
+    async with stored(path) as place:
+        poll = place.polling()
+        await place.passes(88)
+        refusing = refuse(place, "COMMIT")
+        with pytest.raises(InternalServiceError):
+            await place.create()
+        await place.passes(2)
+
+        assert poll.done()
+        assert await poll is None
+        refusing.full = False
+
+
+async def test_a_database_that_has_taken_all_back_itself_is_not_asked_to(path: str) -> None:
+    async with stored(path) as place:
+        refusing = refuse(place, "COMMIT")
+        refusing.takes_back = True
+        with pytest.raises(InternalServiceError, match="full"):
+            await place.create("lost")
+        refusing.full = False
+
+        await place.create("kept")
+        assert [each.name async for each in place.client.list_pipelines()] == ["kept"]
+
+
+def test_a_store_that_can_only_be_read_is_refused(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(path).touch()
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda name, **how: connect(f"file:{name}?mode=ro", uri=True, **how)
+    )
+
+    with pytest.raises(StoreError, match="must not be written"):
+        Store(path)
+
+
+async def test_a_failure_of_the_service_is_told_without_its_details(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Views, "list_pipelines", Mock(side_effect=ValueError("a detail")))
+    async with serving() as place:
+        said = await place.ask("ListPipelines")
+
+        assert said == "InternalServiceError: the local service failed: its log tells why"
+        await place.create()  # it lives
+    assert "ListPipelines failed" in caplog.text
+    assert "a detail" in caplog.text

@@ -258,8 +258,6 @@ class Service:
     def _tick(self) -> None:
         """Do what is due."""
         self._appointment, self._appointed = None, float("inf")
-        if self._closed:
-            return
         now = self._clock.time()
         if now >= self._resting:
             self._go_off(now)
@@ -336,9 +334,7 @@ class Service:
             waiting.remove(poll)
         if not waiting:
             self._polls.pop(poll.worker_group, None)
-        if not poll.answered.done():
-            poll.answered.cancel()
-        elif not poll.answered.cancelled() and not poll.over:
+        if poll.answered.done() and not poll.answered.cancelled() and not poll.over:
             given = poll.answered.result()
             if given is not None:
                 self._take_back(given.task_id)
@@ -576,8 +572,6 @@ def _read(operation: str, body: bytes) -> Request[Response]:
         return row.request.from_wire(cast("_Members", members))
     except pydantic.ValidationError as error:
         raise _wrong(error) from None
-    except RecursionError:
-        raise _framework("SerializationException", "the body is nested too deeply") from None
 
 
 def _wrong(error: pydantic.ValidationError) -> ServiceError:

@@ -108,11 +108,6 @@ class Store:
             self._db.close()
             raise
 
-    @property
-    def path(self) -> str:
-        """The file, or ``:memory:``."""
-        return self._path
-
     def _prepare(self) -> None:
         execute = self._db.execute
         if self._path != MEMORY:
