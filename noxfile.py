@@ -59,7 +59,7 @@ def minimums(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Drive the local service at random, with many more examples than in ``tests``."""
     session.install("-e", ".", *group("test"))
-    session.run("pytest", "--long", "tests/local/test_state_machine.py", *session.posargs)
+    session.run("pytest", "--long", "--timeout=900", "tests/local/test_state_machine.py", *session.posargs)
 
 
 @nox.session

@@ -70,14 +70,25 @@ class Held:
 class Noted:
     """What a service acknowledged, and what it may have done besides."""
 
-    pipelines: dict[str, str] = field(default_factory=dict)
+    pipelines: dict[str, str] = field(default_factory=dict[str, str])
     """Their names by their ids."""
-    definitions: dict[str, set[str]] = field(default_factory=dict)
+    definitions: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """The command that a pipeline's definition has, or may have."""
-    activated: set[str] = field(default_factory=set)
-    tasks: dict[str, Held] = field(default_factory=dict)
+    activated: set[str] = field(default_factory=set[str])
+    tasks: dict[str, Held] = field(default_factory=dict[str, Held])
     answers: int = 0
     names: int = 0
+    _last: tuple[int, asyncio.Event] | None = None
+
+    def answered(self) -> None:
+        self.answers += 1
+        if self._last and self.answers >= self._last[0]:
+            self._last[1].set()
+
+    async def until(self, answers: int) -> None:
+        """Wait for the n-th answer."""
+        self._last = (answers, asyncio.Event())
+        await self._last[1].wait()
 
 
 def definition(command: str) -> list[dict[str, object]]:
@@ -116,7 +127,7 @@ class Worker:
         ) as response:
             body = await response.read()
         assert response.status == 200, (operation, members, body)
-        self._noted.answers += 1
+        self._noted.answered()
         found: dict[str, Any] = json.loads(body or b"{}")
         return found
 
