@@ -59,7 +59,9 @@ def minimums(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Drive the local service at random, with many more examples than in ``tests``."""
     session.install("-e", ".", *group("test"))
-    session.run("pytest", "--long", "--timeout=900", "tests/local/test_state_machine.py", *session.posargs)
+    session.run(
+        "pytest", "--long", "--timeout=900", "tests/local/test_state_machine.py", *session.posargs
+    )
 
 
 @nox.session
@@ -122,5 +124,5 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, beside other clients; name topics behind ``--`` to measure only those."""
-    session.install("-e", ".", *group("bench"))
+    session.install("-e", ".[cli]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
