@@ -67,8 +67,10 @@ def mutations(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Drive the local service at random, with many more examples than in ``tests``."""
-    session.install("-e", ".[cli]", *group("test"))
-    session.run("pytest", "--long", "tests/local/test_state_machine.py", *session.posargs)
+    session.install("-e", ".", *group("test"))
+    session.run(
+        "pytest", "--long", "--timeout=900", "tests/local/test_state_machine.py", *session.posargs
+    )
 
 
 @nox.session
@@ -131,5 +133,5 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, beside other clients; name topics behind ``--`` to measure only those."""
-    session.install("-e", ".", *group("bench"))
+    session.install("-e", ".[cli]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
