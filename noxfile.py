@@ -67,7 +67,7 @@ def mutations(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Drive the local service at random, with many more examples than in ``tests``."""
-    session.install("-e", ".", *group("test"))
+    session.install("-e", ".[cli]", *group("test"))
     session.run(
         "pytest", "--long", "--timeout=900", "tests/local/test_state_machine.py", *session.posargs
     )

@@ -24,7 +24,6 @@ import pytest
 from aiodatapipeline._clock import VirtualClock
 from aiodatapipeline.errors import InternalServiceError
 from aiodatapipeline.local import _store
-from aiodatapipeline.local._engine._tasks import Tasks
 from aiodatapipeline.local._engine._views import Views
 from aiodatapipeline.local._schema import APPLICATION_ID, VERSIONS
 from aiodatapipeline.local._store import Batch, Store, StoreError
