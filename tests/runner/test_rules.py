@@ -232,7 +232,7 @@ async def test_r7_polls_outcomes_and_reports_have_a_client_each() -> None:
         for call in [*b.made(POLL), *b.made(REPORT)[1:], *b.made(OUTCOME)]:
             users[call.operation].add(call.runner)
         assert sorted(map(len, users.values())) == [1, 1, 1]
-        assert len(set.union(*users.values())) == 3
+        assert len(set(itertools.chain(*users.values()))) == 3
         assert {each.operation for each in b.calls if each.runner in users[POLL]} == {POLL}
         assert {each.operation for each in b.calls if each.runner in users[REPORT]} == {REPORT}
 
