@@ -73,7 +73,8 @@ def _written(command: str) -> dict[str, object]:
         if number % 10:
             load["dependsOn"] = {"ref": f"Load{number - 1}"}
             load["input"] = {"ref": f"File{number - 1}"}
-        objects += [load, {"id": f"File{number}", "type": "S3DataNode", "filePath": path}]
+        objects.append(load)
+        objects.append({"id": f"File{number}", "type": "S3DataNode", "filePath": path})
     parameters = [
         {"id": "myBucket", "type": "String", "default": "s3://bucket"},
         {"id": "myTable", "type": "String", "default": "orders"},

@@ -32,7 +32,7 @@ class _Socket(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self.transport = None
         if self.answered is not None and not self.answered.done():
             self.answered.set_exception(ConnectionResetError("the server has hung up"))
@@ -62,7 +62,7 @@ class Connection:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname or "", parts.port or 80
         self._socket = _Socket()
 
     async def send(self, data: bytes) -> bytes:
@@ -81,6 +81,7 @@ class Connection:
         return await self._socket.answered
 
     def close(self) -> None:
+        """Hang up."""
         if self._socket.transport is not None:
             self._socket.transport.abort()
 

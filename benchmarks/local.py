@@ -77,9 +77,12 @@ OPERATIONS: dict[str, Build] = {
 
 
 async def run() -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        with ours("--store", str(Path(directory, "store"))) as (url, _), moto() as (other, _):
-            await _beside_moto(url, other)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        ours("--store", str(Path(directory, "store"))) as (url, _),
+        moto() as (other, _),
+    ):
+        await _beside_moto(url, other)
 
 
 async def _beside_moto(url: str, other: str) -> None:
@@ -87,10 +90,11 @@ async def _beside_moto(url: str, other: str) -> None:
     gc.collect()
     gc.freeze()
     for concurrency, calls in CALLS.items():
-        rows, reached = [], []
+        rows: list[tuple[str, str, str, str]] = []
+        reached: list[float] = []
         async with Connections(url, concurrency) as here, Connections(other, concurrency) as there:
             for name, build in OPERATIONS.items():
-                rounds = []
+                rounds: list[tuple[float, float]] = []
                 for _ in range(ROUNDS + 1):
                     mine = [build(url, ids[url], n) for n in range(int(calls * SHARE[concurrency]))]
                     its = [build(other, ids[other], n) for n in range(calls)]

@@ -6,7 +6,8 @@ import asyncio
 import threading
 import time
 from datetime import UTC, datetime
-from unittest.mock import patch
+from functools import partial
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -40,8 +41,12 @@ def test_a_start_without_a_zone_is_refused() -> None:
 async def test_calls_are_made_in_the_order_of_their_times_and_at_those() -> None:
     clock = VirtualClock()
     made: list[tuple[str, float]] = []
+
+    def note(name: str) -> None:
+        made.append((name, clock.time() - START))
+
     for name, after in (("late", 20), ("early", 10), ("first of two", 15), ("second", 15)):
-        clock.call_at(START + after, lambda name=name: made.append((name, clock.time() - START)))
+        clock.call_at(START + after, partial(note, name))
 
     await clock.advance(19)
 
@@ -118,13 +123,13 @@ async def test_a_sleep_that_is_given_up_leaves_no_call() -> None:
     await clock.advance(10)
 
     assert sleeping.cancelled()
-    assert not clock._calls
+    assert not clock._calls  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_callback_that_raises_says_so_to_whoever_moves_the_time() -> None:
     clock = VirtualClock()
     made: list[float] = []
-    clock.call_at(START + 10, lambda: [][0])
+    clock.call_at(START + 10, Mock(side_effect=IndexError))
     clock.call_at(START + 20, lambda: made.append(clock.time() - START))
 
     with pytest.raises(IndexError):
@@ -148,7 +153,7 @@ async def test_time_waits_for_whoever_is_at_work() -> None:
     clock.call_at(START + 10, lambda: tasks.append(asyncio.ensure_future(ask())))
     tasks: list[asyncio.Task[None]] = []
     moving = asyncio.ensure_future(clock.advance(60))
-    while not tasks:
+    while not tasks:  # noqa: ASYNC110  # the clock alone tells
         await asyncio.sleep(0)
     for _ in range(200):
         await asyncio.sleep(0)
@@ -178,17 +183,20 @@ def test_event_loops_in_other_threads_have_their_calls_made_there() -> None:
             await sleep(clock, every)
             seen.append((name, clock.time() - START))
 
+    def run(name: str, every: float) -> None:
+        asyncio.run(other(name, every))
+
     async def move() -> None:
         ready.wait(5)
-        while len(clock._calls) < 2:
+        while len(clock._calls) < 2:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0)
         await clock.advance(60)
         stop.set()
         await clock.advance(30)  # everybody wakes up once more and leaves
 
     threads = [
-        threading.Thread(target=lambda a=a: asyncio.run(other(*a)))
-        for a in (("ten", 10.0), ("thirty", 30.0))
+        threading.Thread(target=partial(run, name, every))
+        for name, every in (("ten", 10.0), ("thirty", 30.0))
     ]
     for each in threads:
         each.start()

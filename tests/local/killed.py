@@ -70,12 +70,12 @@ class Held:
 class Noted:
     """What a service acknowledged, and what it may have done besides."""
 
-    pipelines: dict[str, str] = field(default_factory=dict)
+    pipelines: dict[str, str] = field(default_factory=dict[str, str])
     """Their names by their ids."""
-    definitions: dict[str, set[str]] = field(default_factory=dict)
+    definitions: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """The command that a pipeline's definition has, or may have."""
-    activated: set[str] = field(default_factory=set)
-    tasks: dict[str, Held] = field(default_factory=dict)
+    activated: set[str] = field(default_factory=set[str])
+    tasks: dict[str, Held] = field(default_factory=dict[str, Held])
     answers: int = 0
     names: int = 0
 
@@ -195,9 +195,7 @@ async def _state(place: Place, pipeline: str) -> str | None:
 
 
 async def _check_task(place: Place, task: Held) -> None:
-    (shown,) = [
-        each async for each in place.client.describe_objects(task.pipeline, [task.attempt])
-    ]
+    (shown,) = [each async for each in place.client.describe_objects(task.pipeline, [task.attempt])]
     progress = int(shown.string("percentComplete") or 0)
     assert task.acknowledged <= progress <= task.sent, task
     status = shown.string("@status")

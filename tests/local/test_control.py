@@ -576,3 +576,28 @@ async def test_no_more_instances_than_max_active_instances_are_active(place: Pla
     await pipe.set("TRY_CANCEL", (await pipe.ids())[1], (await pipe.ids())[3])
     assert await pipe.history("A") == ["FINISHED", "CANCELED", ready, "CANCELED", ready]
     assert len(await place.work()) == 2
+
+
+async def test_what_waits_for_a_rerun_on_two_ways_is_run_again_once() -> None:
+    async with serving(ONE_TRY) as place:
+        pipe = await place.pipeline(
+            every(
+                "1 day",
+                shell("Last", dependsOn=[ref("First"), ref("Middle")]),
+                shell("Middle", dependsOn=ref("First")),
+                shell("First"),
+                failureAndRerunMode="cascade",
+            )
+        )
+        await place.fail()
+        assert await pipe.run() == {
+            "First": "FAILED",
+            "Last": "CASCADE_FAILED",
+            "Middle": "CASCADE_FAILED",
+        }
+
+        await pipe.set("RERUN", at("First"))
+        done = await place.work()
+
+        assert [each.partition("_")[0] for each in done] == ["@First", "@Middle", "@Last"]
+        assert set((await pipe.run()).values()) == {"FINISHED"}

@@ -9,11 +9,13 @@ import pytest
 
 from aiodatapipeline import InvalidRequestException
 from aiodatapipeline.definition import Definition
+from aiodatapipeline.local._engine import _world
 from aiodatapipeline.local._quotas import AccountQuotas
 from tests.local.service import (
     Object,
     Place,
     asks,
+    at,
     data,
     every,
     exists,
@@ -24,6 +26,9 @@ from tests.local.service import (
 )
 
 PARAMETER: Object = {"id": "myX", "type": "String"}
+
+
+_BEGINS = {"startAt": "FIRST_ACTIVATION_DATE_TIME"}
 
 
 async def test_a_definition_comes_back_as_it_was_put(place: Place) -> None:
@@ -411,3 +416,67 @@ async def test_what_default_says_of_preconditions_and_resources_concerns_the_rig
     ]
     assert set((await pipe.run()).values()) == {"FINISHED"}
     assert await pipe.state() == "FINISHED"
+
+
+async def test_an_object_that_was_saved_with_errors_says_what_they_are(place: Place) -> None:
+    pipe = await place.create()
+    answer = await pipe.put(
+        every(
+            "1 hour",
+            shell("A", dependsOn=ref("Nobody")),
+            shell("B"),
+            schedule={"startDateTime": "soon"},
+        )
+    )
+
+    told = {each.id: each.errors for each in answer.validation_errors}
+    assert set(told) == {"A", "S"}
+    for component in ("A", "S", "B"):
+        shown = await pipe.show(component)
+        assert shown.strings("@error") == told.get(component, ())
+    assert told["A"]
+
+    await pipe.put(every("1 hour", shell("A"), shell("B")))
+    assert (await pipe.show("A")).strings("@error") == ()
+
+
+async def test_a_precondition_that_somebody_also_depends_on_holds_nobody_up(place: Place) -> None:
+    pipe = await place.pipeline(
+        on_demand(
+            {"id": "A", "type": "NewActivity", "dependsOn": ref("P")},
+            {"id": "B", "type": "NewActivity", "precondition": ref("P")},
+            {"id": "P", "type": "NewPrecondition"},
+        )
+    )
+    await place.work()
+
+    assert set((await pipe.run()).values()) == {"FINISHED"}
+
+
+async def test_an_interval_reaches_over_as_many_others_as_the_quota_allows() -> None:
+    async with serving(quotas=AccountQuotas(rollups=1_500)) as place:
+        pipe = await place.pipeline(
+            [
+                {"id": "Default", "scheduleType": "cron", "workerGroup": "g"},
+                {"id": "Often", "type": "Schedule", "period": "15 minutes", **_BEGINS},
+                {"id": "Seldom", "type": "Schedule", "period": "15 days", **_BEGINS},
+                shell("A", schedule=ref("Seldom"), dependsOn=ref("B")),
+                shell("B", schedule=ref("Often")),
+            ]
+        )
+
+        assert len(await pipe.history("B")) == 15 * 24 * 4
+
+
+async def test_plans_that_are_not_kept_are_made_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_world, "_BODIES", 2)
+    monkeypatch.setattr(_world, "_PLANS", 2)
+    pipes = [
+        await place.pipeline(on_demand(shell("A", command=f"echo {number}")), name=f"{number}")
+        for number in range(4)
+    ]
+
+    for number, pipe in enumerate(pipes):
+        assert (await pipe.show(at("A"))).string("command") == f"echo {number}"

@@ -492,3 +492,31 @@ async def test_no_retry_delay_is_shorter_than_the_switch_says() -> None:
         assert await place.poll() is None
         await place.passes(1)
         assert await place.poll() is not None
+
+
+async def test_what_is_terminated_when_its_retry_falls_due_is_not_tried_again(
+    place: Place,
+) -> None:
+    pipe = await place.pipeline(
+        every(
+            "1 day",
+            shell("A", retryDelay="1 hour", lateAfterTimeout="1 hour", onLateAction=ref("Stop")),
+            {"id": "Stop", "type": "Terminate"},
+        )
+    )
+    await place.fail()
+    await place.passes(2 * HOUR)
+
+    assert await pipe.ids("ATTEMPT") == [at("A", attempt=1)]
+    assert await pipe.text(at("A"), "@status") == "CANCELED"
+    assert await place.poll() is None
+
+
+async def test_nothing_on_demand_is_late(place: Place) -> None:
+    """ "Used only when the schedule type is not set to ondemand", as the guide says."""
+    await place.pipeline(
+        on_demand(shell("A", lateAfterTimeout="1 hour", onLateAction=ref("Alarm")), alarm("Alarm"))
+    )
+    await place.passes(2 * HOUR)
+
+    assert place.alarms == []

@@ -14,7 +14,7 @@ import pytest
 
 from aiodatapipeline._clock import VirtualClock
 from tests.local.killed import Noted, Worker, check, serving_until_killed
-from tests.local.service import HOUR, MINUTE, Place, serving
+from tests.local.service import MINUTE, Place, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 
@@ -43,7 +43,9 @@ async def _serve_and_kill(store: str, noted: Noted, chance: random.Random) -> No
         ]
         with contextlib.suppress(TimeoutError):  # everybody waits for a task
             async with asyncio.timeout(1):
-                while noted.answers < last and not any(each.done() for each in workers):
+                while noted.answers < last and not any(  # noqa: ASYNC110  # nobody tells
+                    each.done() for each in workers
+                ):
                     await asyncio.sleep(0)
                 await asyncio.sleep(chance.choice([0, 0, chance.uniform(0, 0.004)]))
         kill()

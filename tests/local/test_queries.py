@@ -428,3 +428,10 @@ async def test_a_pipeline_without_a_definition_evaluates_nothing(place: Place) -
     with pytest.raises(InvalidRequestException, match="no object 'A'"):
         await place.client.evaluate_expression(pipe.id, "A", "x")
     assert await pipe.ids("COMPONENT") == []
+
+
+async def test_a_pipeline_without_a_definition_has_no_objects_to_describe(place: Place) -> None:
+    pipe = await place.create()
+
+    with pytest.raises(InvalidRequestException, match="has no object 'A'"):
+        await pipe.show("A")

@@ -274,3 +274,14 @@ async def test_an_activation_in_the_middle_of_an_interval_runs_that_one(place: P
     await place.pipeline(every("1 hour", shell("A"), schedule=from_("2026-01-01T00:00:00")))
 
     assert await place.work() == [at("A", attempt=1), at("A", HOUR, attempt=1)]
+
+
+async def test_what_is_made_something_else_gets_no_more_instances(place: Place) -> None:
+    pipe = await place.pipeline(every("1 hour", shell("A"), shell("B")))
+    await place.passes(HOUR)
+    await pipe.put(every("1 hour", shell("A"), {"id": "B", "type": "CSV"}))
+    await pipe.activate()
+    await place.passes(2 * HOUR)
+
+    assert len(await pipe.history("A")) == 4
+    assert len(await pipe.history("B")) == 2

@@ -11,6 +11,7 @@ import json
 import pytest
 
 from aiodatapipeline import TaskNotFoundException
+from aiodatapipeline.models import Field
 from tests.local.service import (
     DAY,
     HOUR,
@@ -376,3 +377,49 @@ async def test_who_asks_a_closed_service_is_told_that_it_failed(place: Place) ->
     place.service.close()
 
     assert (await place.ask("ListPipelines")).startswith("InternalServiceError")
+
+
+async def test_a_reference_to_nothing_in_a_report_is_given_on_as_it_is(place: Place) -> None:
+    await place.pipeline(on_demand(shell("A")))
+    task = await place.begin()
+    await place.client.report_task_progress(
+        task.task_id, fields=[Field(key="myLink", ref_value="Nowhere")]
+    )
+    await place.passes(15 * MINUTE)
+
+    again = await place.take()
+
+    assert again.attempt_id == task.attempt_id
+    assert again.objects[again.attempt_id].ref("myLink") == "Nowhere"
+    assert "Nowhere" not in again.objects
+
+
+async def test_a_task_that_is_cancelled_in_the_last_moment_does_not_come_back(
+    place: Place,
+) -> None:
+    pipe = await place.create()
+    await pipe.put(on_demand(shell("A")))
+    poll = place.polling()
+    await place.passes(0)
+    activated = asyncio.ensure_future(place.client.activate_pipeline(pipe.id))
+    canceled = asyncio.ensure_future(place.client.set_status(pipe.id, [at("A")], "TRY_CANCEL"))
+    await asyncio.sleep(0)  # all of it happens before the poll goes on
+    poll.cancel()
+    await asyncio.gather(poll, activated, canceled, return_exceptions=True)
+
+    assert poll.cancelled()
+    assert await pipe.run() == {"A": "CANCELED"}
+    assert await place.poll() is None
+
+
+async def test_a_poll_that_is_called_off_as_the_service_closes_is_answered_nothing(
+    place: Place,
+) -> None:
+    poll = place.polling()
+    await place.passes(0)
+
+    poll.cancel()
+    place.service.close()
+    await asyncio.gather(poll, return_exceptions=True)
+
+    assert poll.cancelled()

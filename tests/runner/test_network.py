@@ -399,9 +399,11 @@ async def test_row_4_an_error_500_on_an_outcome_is_repeated_with_the_same_bytes(
 
 
 async def test_r6_no_call_is_repeated_but_by_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "aiodatapipeline._calls._wait", lambda *_: 0
-    )  # if a client repeats, then now
+    def at_once(*_: object) -> float:
+        return 0.0
+
+    # If a client repeats, then now.
+    monkeypatch.setattr("aiodatapipeline._calls._wait", at_once)
     async with bed() as b:
         await b.pipeline(activity())
         runner = b.runner()

@@ -14,6 +14,7 @@ import random
 import shutil
 from collections import defaultdict
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -256,7 +257,7 @@ def test_r8_the_runner_has_no_time_but_its_clock_s() -> None:
     assert asked == []
 
 
-def _asks_the_machine(node: ast.AST) -> bool:
+def _asks_the_machine(node: ast.AST) -> TypeGuard[ast.stmt | ast.expr]:
     if isinstance(node, ast.Import):
         return any(each.name == "time" for each in node.names)
     if isinstance(node, ast.ImportFrom):

@@ -138,7 +138,7 @@ class Service:
         self._runs = Runs(self._world, self._work)
         self._definitions = Definitions(self._world)
         self._lifecycle = Lifecycle(self._world, self._work, self._runs, self._definitions)
-        self._views = Views(self._world)
+        self._views = Views(self._world, self._definitions)
         self._sight = Sight(self._world)
         self._polls: dict[str, deque[_Poll]] = {}
         self._deadlines: list[_Deadline] = []
@@ -258,8 +258,6 @@ class Service:
     def _tick(self) -> None:
         """Do what is due."""
         self._appointment, self._appointed = None, float("inf")
-        if self._closed:
-            return
         now = self._clock.time()
         if now >= self._resting:
             self._go_off(now)
@@ -273,24 +271,26 @@ class Service:
         world = self._world
         world.now = now
         due = self._store.all(
-            "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
+            "SELECT kind, subject, due FROM timer WHERE due <= ?"
+            " ORDER BY due, kind, subject LIMIT ?",
             now,
             _TIMERS_AT_ONCE,
         )
-        for kind, subject in due:
+        for kind, subject, when in due:
             try:
-                self._set_off(kind, subject)
+                self._set_off(kind, subject, when)
             except StoreError:
                 self._rest()
                 return
 
-    def _set_off(self, kind: str, subject: int) -> None:
+    def _set_off(self, kind: str, subject: int, due: float) -> None:
         world = self._world
         try:
             with self._store.unit():
-                world.unremind(subject, kind)
-                self._timers[kind](subject)
-                world.work_off()
+                # One that went off before may have called it off, or put it off.
+                if world.take_timer(kind, subject, due):
+                    self._timers[kind](subject)
+                    world.work_off()
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  # the others go off all the same
@@ -334,9 +334,7 @@ class Service:
             waiting.remove(poll)
         if not waiting:
             self._polls.pop(poll.worker_group, None)
-        if not poll.answered.done():
-            poll.answered.cancel()
-        elif not poll.answered.cancelled() and not poll.over:
+        if poll.answered.done() and not poll.answered.cancelled() and not poll.over:
             given = poll.answered.result()
             if given is not None:
                 self._take_back(given.task_id)
@@ -383,7 +381,7 @@ class Service:
             with self._store.unit() as batch:
                 task = self._tasks.hand_over(poll.worker_group, poll.hostname)
         except StoreError as error:
-            _log.error("a task cannot be handed over: %s", error)  # noqa: TRY400  # it says it all
+            _log.error("a task cannot be handed over: %s", error)  # it says it all
             self._world.ready_groups.add(poll.worker_group)  # for later
             self._rest()
             return None
@@ -574,8 +572,6 @@ def _read(operation: str, body: bytes) -> Request[Response]:
         return row.request.from_wire(cast("_Members", members))
     except pydantic.ValidationError as error:
         raise _wrong(error) from None
-    except RecursionError:
-        raise _framework("SerializationException", "the body is nested too deeply") from None
 
 
 def _wrong(error: pydantic.ValidationError) -> ServiceError:

@@ -108,11 +108,6 @@ class Store:
             self._db.close()
             raise
 
-    @property
-    def path(self) -> str:
-        """The file, or ``:memory:``."""
-        return self._path
-
     def _prepare(self) -> None:
         execute = self._db.execute
         if self._path != MEMORY:
@@ -178,6 +173,12 @@ class Store:
     def one(self, sql: str, *arguments: Argument) -> Row | None:
         """Give the first row of a query, or None."""
         row: Row | None = self._db.execute(sql, arguments).fetchone()
+        return row
+
+    def the(self, sql: str, *arguments: Argument) -> Row:
+        """Give the first row of a query that has one."""
+        row = self.one(sql, *arguments)
+        assert row is not None, sql  # noqa: S101  # as its caller knows
         return row
 
     def all(self, sql: str, *arguments: Argument) -> list[Row]:

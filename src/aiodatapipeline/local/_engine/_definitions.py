@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from aiodatapipeline.definition import Definition, FindingId, Quotas, Report, check
 from aiodatapipeline.local._engine._plan import Plan
@@ -47,6 +48,8 @@ class Definitions:
     def __init__(self, world: World) -> None:
         self._world = world
         self._reports: OrderedDict[tuple[str, bool], _Checked] = OrderedDict()
+        self._errors: WeakKeyDictionary[Plan, Mapping[str | None, tuple[str, ...]]]
+        self._errors = WeakKeyDictionary()
 
     def validate(self, pipeline: Pipeline, request: ValidatePipelineDefinitionRequest) -> bytes:
         """Say what is wrong with a definition."""
@@ -87,6 +90,15 @@ class Definitions:
             raise invalid_request(f"there is no version {version[:60]!r}: ask for latest or active")
         number = pipeline.active if version == "active" else pipeline.latest
         return "{}" if number is None else self._world.body(pipeline.seq, number)
+
+    def errors(self, plan: Plan) -> Mapping[str | None, tuple[str, ...]]:
+        """Say what is wrong with each object of a definition that has been put."""
+        errors = self._errors.get(plan)
+        if errors is None:
+            answer = check(plan.definition, quotas=self._quotas()).to_validation()
+            errors = {each.id: each.errors for each in answer.validation_errors}
+            self._errors[plan] = errors
+        return errors
 
     def activate(self, pipeline: Pipeline, values: tuple[ParameterValue, ...]) -> int:
         """Make the latest definition one that runs.
@@ -155,19 +167,17 @@ class Definitions:
         key = (f"{now:%Y%m%d%H}{body}", activating)
         checked = self._reports.get(key)
         if checked is None:
-            quotas = self._world.quotas
-            report = check(
-                definition,
-                quotas=Quotas(objects=quotas.objects, active_instances=quotas.active_instances),
-                activating=activating,
-                now=now,
-            )
+            report = check(definition, quotas=self._quotas(), activating=activating, now=now)
             checked = _Checked(report, _written(report.to_validation()))
             if len(body) < _LONG:
                 self._reports[key] = checked
             if len(self._reports) > _REMEMBERED:
                 self._reports.popitem(last=False)
         return checked
+
+    def _quotas(self) -> Quotas:
+        quotas = self._world.quotas
+        return Quotas(objects=quotas.objects, active_instances=quotas.active_instances)
 
     def _next_version(self, pipeline: Pipeline) -> int:
         row = self._world.store.one(

@@ -118,6 +118,7 @@ class Lifecycle:
             raise pipeline_not_found(pipeline_id)
         if pipeline.state not in _GONE:
             self._world.change(pipeline, state=PipelineState.DELETING)
+            self._forget_timers(pipeline)
             # Nobody is given work of it from now on, however long the rest takes.
             self._world.store.do(
                 "UPDATE attempt SET worker_group = NULL WHERE pipeline = ?"
@@ -126,18 +127,27 @@ class Lifecycle:
             )
             self._world.remind("purge", pipeline.seq, self._world.now)
 
+    def _forget_timers(self, pipeline: Pipeline) -> None:
+        for kinds, table in (
+            ((SCHEDULE,), "component"),
+            (OF_INSTANCE, "instance"),
+            (OF_ATTEMPT, "attempt"),
+        ):
+            self._world.store.do(
+                f"DELETE FROM timer WHERE kind IN ({', '.join('?' * len(kinds))})"  # noqa: S608  # ours
+                f" AND subject IN (SELECT seq FROM {table} WHERE pipeline = ?)",
+                *kinds,
+                pipeline.seq,
+            )
+
     def on_purge(self, seq: int) -> None:
         """Remove a part of what a deleted pipeline leaves."""
         world = self._world
         pipeline = world.pipeline(seq)
-        if pipeline is None or pipeline.state != PipelineState.DELETING:
-            return
         rows = world.store.all("SELECT seq FROM instance WHERE pipeline = ? LIMIT ?", seq, _PURGED)
         for (instance,) in rows:
             for attempt in world.attempts(instance):
-                world.unremind(attempt.seq, *OF_ATTEMPT)
                 world.store.do("DELETE FROM task WHERE attempt = ?", attempt.seq)
-            world.unremind(instance, *OF_INSTANCE)
             for table, column in (
                 ("attempt", "instance"),
                 ("dependency", "waiter"),
@@ -148,8 +158,6 @@ class Lifecycle:
         if rows:
             world.remind("purge", seq, world.now)
             return
-        for (component,) in world.store.all("SELECT seq FROM component WHERE pipeline = ?", seq):
-            world.unremind(component, SCHEDULE)
         for table in ("component", "definition", "alarm"):
             world.store.do(f"DELETE FROM {table} WHERE pipeline = ?", seq)  # noqa: S608  # ours
         # The row stays, so that its id is never given again and is answered as deleted.
@@ -231,13 +239,16 @@ class Lifecycle:
             )
         for instance in world.instances("pipeline = ? AND NOT ended", pipeline.seq):
             fresh = world.instance(instance.seq)
-            if fresh and not fresh.ended:
+            if not fresh.ended:
                 self._work.end(fresh, Status.CANCELED, reason="The pipeline was activated again.")
 
     def _resume(self, pipeline: Pipeline, skip: str | None) -> None:
         """Let go on what a deactivation stopped, but for what is jumped over."""
         world = self._world
-        for instance in world.instances("pipeline = ? AND status = 'INACTIVE'", pipeline.seq):
+        for each in world.instances("pipeline = ? AND status = 'INACTIVE'", pipeline.seq):
+            instance = world.instance(each.seq)
+            if instance.status != Status.INACTIVE:
+                continue  # it has ended with another
             if skip is not None and instance.scheduled_start < skip:
                 self._work.end(instance, Status.SKIPPED)
             else:
@@ -265,10 +276,8 @@ class Lifecycle:
             if instance.status in HELD:
                 world.move(instance, Status.INACTIVE)
             elif instance.status == Status.WAITING_FOR_RUNNER and not self._is_held(instance):
-                for attempt in world.attempts(instance.seq)[:1]:
-                    self._work.close_attempt(attempt, Status.CANCELED, "canceled")
                 world.unremind(instance.seq, "retry")
-                world.move(instance, Status.INACTIVE)
+                self._work.withdraw(instance, "canceled")
         if cancel:
             for instance in world.instances(
                 "pipeline = ? AND NOT ended AND status <> 'INACTIVE'", pipeline.seq
@@ -349,7 +358,7 @@ class Lifecycle:
                 )
         for each in instances:
             # One of them may have ended with another.
-            instance = self._world.instance(each.seq) or each
+            instance = self._world.instance(each.seq)
             if status == "RERUN":
                 if instance.ended:
                     self._rerun(instance)

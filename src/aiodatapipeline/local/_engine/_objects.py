@@ -251,7 +251,8 @@ def _run_time(world: World, plan: Plan, instance: Instance) -> dict[str, dict[st
     }
     values: dict[str, dict[str, RunTimeValue]] = dict.fromkeys(plan.resolved.objects, common)
     values[instance.component] = common | _own_values(instance)
-    if instance.node is not None and (node := world.instance(instance.node)):
+    if instance.node is not None:
+        node = world.instance(instance.node)
         values[instance.component]["node"] = Ref(node.component)
         values[node.component] = common | _own_values(node) | _errors(world, node)
     return values
@@ -298,8 +299,8 @@ def _run_fields(world: World, instance: Instance) -> dict[str, Value]:
         "@scheduledStartTime": instance.scheduled_start,
         "@scheduledEndTime": instance.scheduled_end,
     }
-    if instance.node is not None and (node := world.instance(instance.node)):
-        fields["node"] = Ref(node.id)
+    if instance.node is not None:
+        fields["node"] = Ref(world.instance(instance.node).id)
     return fields
 
 

@@ -15,8 +15,6 @@ from aiodatapipeline.definition.schedules import Period, read_date_time
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.models import PipelineObject
 
-# Over how many intervals of another an interval may reach, when no quota says less.
-MAX_OVERLAP = 1_000
 # Instances of an object at once, if it does not say. Source: "AWS Data Pipeline Limits".
 _ACTIVE_INSTANCES = 5
 _ON_DEMAND = "ondemand"
@@ -94,11 +92,9 @@ class Cadence:
     def overlapping(self, interval: Interval, first: datetime) -> Iterator[Interval]:
         """Give the intervals that have some time in common with one of another cadence."""
         number = max(0, self.number_at(interval.start, first))
-        for each in range(number, number + MAX_OVERLAP):
-            found = self.interval(each, first)
-            if found is None or found.start >= interval.end:
-                return
+        while (found := self.interval(number, first)) and found.start < interval.end:
             yield found
+            number += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +322,8 @@ class Plan:
             ),
             attempt_timeout=self._seconds(each, "attemptTimeout"),
             report_timeout=self._seconds(each, "reportProgressTimeout"),
-            late_after=self._seconds(each, "lateAfterTimeout"),
+            # Source: its description in the developer guide.
+            late_after=None if self.on_demand else self._seconds(each, "lateAfterTimeout"),
             precondition_timeout=self._seconds(each, "preconditionTimeout"),
             terminate_after=self._seconds(each, "terminateAfter"),
             on_fail=self._known(each, "onFail"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from aiodatapipeline.local._engine._plan import Component, Interval, Plan, Role
-from aiodatapipeline.local._engine._states import PipelineState, Status
+from aiodatapipeline.local._engine._states import Status
 from aiodatapipeline.local._engine._work import DEPENDENCY, PRECONDITION, RESOURCE, Work
 from aiodatapipeline.local._engine._world import Pipeline, World
 from aiodatapipeline.local._times import as_datetime, as_seconds, read, written
@@ -68,23 +68,22 @@ class Runs:
     def on_schedule(self, component_seq: int) -> None:
         """Make the instances of a component that are due, and come back for the next."""
         world = self._world
-        row = world.store.one(
+        seq, component_id, number, more = world.store.the(
             "SELECT pipeline, id, next, more FROM component WHERE seq = ?", component_seq
         )
-        if row is None or not row[3]:
+        if not more:  # it had a schedule before its pipeline was activated again
             return
-        pipeline = world.pipeline(row[0])
-        if pipeline is None or pipeline.state != PipelineState.SCHEDULED or not pipeline.active:
-            return
-        plan = world.plan(pipeline.seq, pipeline.active)
-        component = plan.components.get(row[1])
-        if component is None or component.cadence is None:
-            return
-        number: int = row[2]
+        pipeline = world.pipeline(seq)
+        version = pipeline.active
+        assert version is not None  # noqa: S101  # more are to come of one
+        plan = world.plan(pipeline.seq, version)
+        component = plan.components[component_id]
+        cadence = component.cadence
+        assert cadence is not None  # noqa: S101  # likewise
         first = read(pipeline.first_activation or world.now_written)
         due: list[tuple[Component, Interval, float]] = []
         while len(due) < _BATCH:
-            interval = component.cadence.interval(number, first)
+            interval = cadence.interval(number, first)
             if interval is None:
                 world.store.do("UPDATE component SET more = 0 WHERE seq = ?", component_seq)
                 world.then(self._work.finish_pipeline, pipeline.seq)

@@ -54,11 +54,10 @@ class Tasks:
             " AND task IS NULL ORDER BY ready, seq LIMIT 1",
             worker_group,
         )
-        attempt = world.attempt(row[0]) if row else None
-        instance = world.instance(attempt.instance) if attempt else None
-        pipeline = world.pipeline(attempt.pipeline) if attempt else None
-        if attempt is None or instance is None or pipeline is None:
+        if row is None:
             return None
+        attempt = world.attempt(row[0])
+        instance, pipeline = world.instance(attempt.instance), world.pipeline_of(attempt)
         task_id = self._task_id(attempt, pipeline.id)
         world.change(attempt, task=task_id, hostname=hostname)
         world.remind("lease", attempt.seq, world.now + world.switches.acknowledgement)
@@ -109,14 +108,10 @@ class Tasks:
         """Take a task from a runner that has not reported on it in time."""
         world = self._world
         attempt = world.attempt(attempt_seq)
-        instance = world.instance(attempt.instance) if attempt else None
-        if attempt is None or instance is None or attempt.status in ENDED or attempt.task is None:
-            return
-        pipeline = world.pipeline(attempt.pipeline)
-        if pipeline is None or pipeline.state != PipelineState.SCHEDULED:
+        instance = world.instance(attempt.instance)
+        if world.pipeline_of(attempt).state != PipelineState.SCHEDULED:
             # No poll would bring it to another runner.
-            self._work.close_attempt(attempt, Status.CANCELED, "lost")
-            self._work.set_aside(instance)
+            self._work.withdraw(instance, "lost")
             return
         if attempt.status == Status.RUNNING:
             self._lose(attempt)
@@ -130,12 +125,9 @@ class Tasks:
 
     def on_timeout(self, attempt_seq: int) -> None:
         """End an attempt that took longer than its attemptTimeout."""
-        world = self._world
-        attempt = world.attempt(attempt_seq)
-        instance = world.instance(attempt.instance) if attempt else None
-        if attempt and instance and attempt.status == Status.RUNNING:
-            self._work.close_attempt(attempt, Status.TIMEDOUT, "canceled")
-            self._work.failed_attempt(instance)
+        attempt = self._world.attempt(attempt_seq)
+        self._work.close_attempt(attempt, Status.TIMEDOUT, "canceled")
+        self._work.failed_attempt(self._world.instance(attempt.instance))
 
     # -- hearing --------------------------------------------------------------------------------
 
@@ -177,7 +169,7 @@ class Tasks:
                 raise task_not_found()
             case Late.INVALID_REQUEST:
                 raise invalid_request("the task is no longer the sender's")
-            case Late.IGNORED | Late.ACCEPTED:
+            case _:
                 return True
 
     def set_status(self, request: SetTaskStatusRequest) -> None:
@@ -219,10 +211,8 @@ class Tasks:
                 raise task_not_found()
             case Late.INVALID_REQUEST:
                 raise invalid_request("the task is no longer the sender's")
-            case Late.IGNORED:
-                return False
-            case Late.ACCEPTED:
-                return True
+            case answer:
+                return answer is Late.ACCEPTED
 
     def _fitting(self, stack_trace: str | None) -> str | None:
         if stack_trace is None:
@@ -258,20 +248,18 @@ class Tasks:
             if pipeline and pipeline.state in {PipelineState.DELETING, PipelineState.DELETED}:
                 raise pipeline_deleted(pipeline.id)
             raise task_not_found()
-        pipeline = self._world.pipeline(task.instance.pipeline)
-        if pipeline is None or pipeline.state == PipelineState.DELETING:
-            raise pipeline_deleted(pipeline.id if pipeline else "")
+        pipeline = self._world.pipeline_of(task.instance)
+        if pipeline.state == PipelineState.DELETING:
+            raise pipeline_deleted(pipeline.id)
         return task
 
     def _find(self, task_id: str) -> _Task | None:
         world = self._world
         row = world.store.one("SELECT state, attempt FROM task WHERE id = ?", task_id)
-        attempt = world.attempt(row[1]) if row else None
-        instance = world.instance(attempt.instance) if attempt else None
-        if row is None or attempt is None or instance is None:
+        if row is None:
             return None
-        state: str = row[0]
-        return _Task(task_id, state, attempt, instance)
+        attempt = world.attempt(row[1])
+        return _Task(task_id, row[0], attempt, world.instance(attempt.instance))
 
 
 def _written(fields: tuple[Field, ...]) -> str | None:

@@ -15,6 +15,7 @@ from aiodatapipeline._text import first_surrogate
 from aiodatapipeline.definition.expressions import ExpressionError, parse
 from aiodatapipeline.errors import ServiceError
 from aiodatapipeline.local._engine import _objects
+from aiodatapipeline.local._engine._definitions import Definitions
 from aiodatapipeline.local._engine._refusals import invalid_request
 from aiodatapipeline.local._engine._states import PipelineState
 from aiodatapipeline.local._engine._world import Alarm, Instance, Pipeline, World
@@ -60,8 +61,8 @@ _OF_ATTEMPT = _OF_INSTANCE | {
 class Views:
     """Answers what changes nothing."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, definitions: Definitions) -> None:
+        self._world, self._definitions = world, definitions
 
     # -- pipelines ------------------------------------------------------------------------------
 
@@ -222,7 +223,10 @@ class Views:
                         raise _not_evaluated(object_id, evaluated.problems)
                     fields = [each for each in evaluated.object.fields if each.key in own.own]
                     written = written.model_copy(update={"fields": tuple(fields)})
-                return _objects.component_object(world, pipeline, plan, own, written)
+                shown = _objects.component_object(world, pipeline, plan, own, written)
+                errors = self._definitions.errors(plan).get(object_id, ())
+                wrong = tuple(Field.of("@error", each) for each in errors)
+                return shown.model_copy(update={"fields": shown.fields + wrong})
         raise invalid_request(f"the pipeline has no object {object_id[:60]!r}")
 
     def evaluate(self, pipeline: Pipeline, object_id: str, text: str) -> str:

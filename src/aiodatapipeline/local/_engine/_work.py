@@ -37,7 +37,7 @@ class Work:
         """Let an instance that waits go on, if it can."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or not self._may_go_on(instance):
+        if not self._may_go_on(instance):
             return
         component = world.component(instance)
         failed = self._failed_target(instance)
@@ -63,10 +63,12 @@ class Work:
         )
 
     def _consider_guard(self, instance: Instance, component: Component) -> None:
-        if instance.queued:  # whom it guards has nothing else to wait for
+        node = self._world.instance(instance.node) if instance.node is not None else None
+        # Whom it guards has nothing else to wait for, or does not wait: it is rerun by itself.
+        if instance.queued or node is None or node.ended:
             self._start(instance, component)
-        elif instance.node is not None:
-            self._world.then(self.consider, instance.node)
+        else:
+            self._world.then(self.consider, node.seq)
 
     def _ask_guards(self, seq: int) -> None:
         for guard in self.targets(seq, PRECONDITION):
@@ -228,6 +230,14 @@ class Work:
             world.move(instance, Status.WAITING_FOR_RUNNER)
         world.remind(how, instance.seq, when)
 
+    def withdraw(self, instance: Instance, task_state: str) -> None:
+        """Set an instance aside without its attempt, whose try it has again."""
+        for attempt in self._world.attempts(instance.seq)[:1]:
+            if attempt.status not in ENDED:
+                self.close_attempt(attempt, Status.CANCELED, task_state)
+                self._world.change(instance, tries=instance.tries + 1)
+        self.set_aside(instance)
+
     def set_aside(self, instance: Instance) -> None:
         """Keep an instance for the next activation of its pipeline."""
         self._world.move(instance, Status.INACTIVE)
@@ -251,9 +261,7 @@ class Work:
 
     def on_retry(self, seq: int) -> None:
         """Make the next attempt."""
-        instance = self._world.instance(seq)
-        if instance and self._world.pipeline_of(instance).state == PipelineState.SCHEDULED:
-            self.offer(instance)
+        self.offer(self._world.instance(seq))
 
     # -- what the service does itself ---------------------------------------------------------
 
@@ -261,8 +269,6 @@ class Work:
         """Ask whether a system-managed precondition is met."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or instance.status != Status.RUNNING:
-            return
         try:
             met = world.hooks.precondition(_objects.evaluated(world, instance))
         except Exception:  # noqa: BLE001  # an application's code
@@ -296,8 +302,6 @@ class Work:
         """Let a resource be there: what runs on it can be polled for under its own group."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or world.pipeline_of(instance).state == PipelineState.DELETING:
-            return
         world.move(instance, Status.RUNNING)
         world.store.do(
             "UPDATE attempt SET status = 'RUNNING' WHERE instance = ? AND status = 'CREATING'", seq
@@ -317,16 +321,14 @@ class Work:
 
     def on_terminate(self, seq: int) -> None:
         """Stop a resource whose time is over, and with it what runs there."""
-        instance = self._world.instance(seq)
-        if instance and not instance.ended:
-            reason = "The resource was there for longer than terminateAfter."
-            self.end(instance, Status.TIMEDOUT, reason=reason)
+        reason = "The resource was there for longer than terminateAfter."
+        self.end(self._world.instance(seq), Status.TIMEDOUT, reason=reason)
 
     def release_resource(self, seq: int) -> None:
         """Shut a resource down that nobody will use any more."""
         world = self._world
         instance = world.instance(seq)
-        if instance is None or instance.ended or instance.status == Status.CREATING:
+        if instance.ended or instance.status == Status.CREATING:
             return
         if any(not each.ended for each in self.waiters(seq, RESOURCE)):
             return
@@ -362,7 +364,8 @@ class Work:
         component = world.component(instance)
         for waiter in self._all_waiters(instance.seq):
             world.then(self.consider, waiter)
-        if component.role is Role.RESOURCE and status in UNHAPPY and reason != DEACTIVATED:
+        gone = status != Status.SKIPPED and reason != DEACTIVATED
+        if component.role is Role.RESOURCE and gone:
             self._let_go(instance)
         self._act(instance, component, status)
         for guard in self.targets(instance.seq, PRECONDITION):
@@ -412,10 +415,15 @@ class Work:
         )
 
     def _let_go(self, resource: Instance) -> None:
-        """Cancel what ran on a resource that failed. Source: "Cascading Failures and Reruns"."""
+        """Cancel what would run on a resource that is no more.
+
+        Source: "Cascading Failures and Reruns", for one that failed. One that somebody marked
+        finished is as little there.
+        """
+        how = "failed" if resource.status in UNHAPPY else "is finished"
         for user in self.waiters(resource.seq, RESOURCE):
             if not user.ended:
-                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} failed.")
+                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} {how}.")
 
     # -- actions ------------------------------------------------------------------------------
 
@@ -428,7 +436,7 @@ class Work:
     def on_late(self, seq: int) -> None:
         """Do what is to be done when an instance has not ended in time."""
         instance = self._world.instance(seq)
-        if instance and not instance.ended and instance.status != Status.INACTIVE:
+        if instance.status != Status.INACTIVE:
             self.carry_out(self._world.component(instance).on_late, instance)
 
     def carry_out(self, actions: tuple[str, ...], node: Instance) -> None:
@@ -488,8 +496,6 @@ class Work:
         """Let a pipeline finish, or be inactive, if nothing is under way or to come."""
         world = self._world
         pipeline = world.pipeline(seq)
-        if pipeline is None:
-            return
         if pipeline.state == PipelineState.DEACTIVATING:
             busy = world.instances("pipeline = ? AND NOT ended AND status <> 'INACTIVE'", seq)
             if any(each.kind != Role.RESOURCE for each in busy):

@@ -188,6 +188,14 @@ class World:
         """Set a timer, in the place of one of its kind for the same subject."""
         self.store.do("INSERT OR REPLACE INTO timer VALUES (?, ?, ?)", kind, subject, due)
 
+    def take_timer(self, kind: str, subject: int, due: float) -> bool:
+        """Take a timer away that goes off; say whether there still was one for that time."""
+        return bool(
+            self.store.do(
+                "DELETE FROM timer WHERE kind = ? AND subject = ? AND due = ?", kind, subject, due
+            )
+        )
+
     def unremind(self, subject: int, *kinds: str) -> None:
         """Take timers away."""
         for kind in kinds:
@@ -195,20 +203,18 @@ class World:
 
     # -- rows ---------------------------------------------------------------------------------
 
-    def pipeline(self, seq: int) -> Pipeline | None:
-        """Give a pipeline, or None if it is not there."""
-        row = self.store.one("SELECT * FROM pipeline WHERE seq = ?", seq)
-        return Pipeline(*row) if row else None
+    def pipeline(self, seq: int) -> Pipeline:
+        """Give a pipeline. Its row stays for good."""
+        return Pipeline(*self.store.the("SELECT * FROM pipeline WHERE seq = ?", seq))
 
     def pipeline_by_id(self, pipeline_id: str) -> Pipeline | None:
         """Give a pipeline, deleted or not, or None if there never was one."""
         row = self.store.one("SELECT * FROM pipeline WHERE id = ?", pipeline_id)
         return Pipeline(*row) if row else None
 
-    def instance(self, seq: int) -> Instance | None:
-        """Give an instance, or None if it is not there."""
-        row = self.store.one("SELECT * FROM instance WHERE seq = ?", seq)
-        return _instance(row) if row else None
+    def instance(self, seq: int) -> Instance:
+        """Give an instance that is there, as all are until their pipeline is deleted."""
+        return _instance(self.store.the("SELECT * FROM instance WHERE seq = ?", seq))
 
     def instance_by_id(self, pipeline: int, instance_id: str) -> Instance | None:
         """Give an instance, or None if there is none."""
@@ -222,10 +228,9 @@ class World:
         rows = self.store.all(f"SELECT * FROM instance WHERE {where}", *arguments)  # noqa: S608  # ours
         return [_instance(row) for row in rows]
 
-    def attempt(self, seq: int) -> Attempt | None:
-        """Give an attempt, or None if it is not there."""
-        row = self.store.one("SELECT * FROM attempt WHERE seq = ?", seq)
-        return _attempt(row) if row else None
+    def attempt(self, seq: int) -> Attempt:
+        """Give an attempt that is there, as all are until their pipeline is deleted."""
+        return _attempt(self.store.the("SELECT * FROM attempt WHERE seq = ?", seq))
 
     def attempts(self, instance: int) -> list[Attempt]:
         """Give the attempts of an instance, the last one first."""
@@ -248,8 +253,8 @@ class World:
 
     def move(self, instance: Instance, status: Status, **changes: Argument) -> None:
         """Let an instance enter a status that it can come to from its own."""
-        if status not in WAYS[instance.status]:
-            raise AssertionError(f"{instance.id} cannot go from {instance.status} to {status}")
+        ways = WAYS[instance.status]
+        assert status in ways, f"{instance.id} cannot go from {instance.status} to {status}"  # noqa: S101
         ended = int(status in ENDED)
         self.change(instance, status=status, ended=ended, queued=0, **changes)
 
@@ -292,9 +297,7 @@ class World:
 
     def pipeline_of(self, row: Instance | Attempt) -> Pipeline:
         """Give whose an instance or an attempt is."""
-        pipeline = self.pipeline(row.pipeline)
-        assert pipeline is not None  # noqa: S101  # each has one
-        return pipeline
+        return self.pipeline(row.pipeline)
 
     def component(self, instance: Instance) -> Component:
         """Give what an instance is made by."""
