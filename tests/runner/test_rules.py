@@ -14,7 +14,6 @@ import random
 import shutil
 from collections import defaultdict
 from pathlib import Path
-from typing import TypeGuard
 
 import pytest
 
