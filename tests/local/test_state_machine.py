@@ -237,7 +237,7 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def _store(self) -> Store:
-        return self._place.service._store  # pyright: ignore[reportPrivateUsage]
+        return self._place.service._store
 
     def teardown(self) -> None:
         try:

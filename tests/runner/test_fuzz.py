@@ -145,7 +145,6 @@ class One(Odd):
         return self._odd
 
 
-@pytest.mark.xfail(strict=True, reason="a fault of the runner: it takes it for one of its own")
 @pytest.mark.parametrize(
     "odd",
     [
@@ -169,7 +168,6 @@ async def test_row_24_a_task_that_nothing_can_hold_does_not_stop_the_runner(
     assert (await run).exit_code == 0
 
 
-@pytest.mark.xfail(strict=True, reason="a fault of the outbox: it forgets what shared the commit")
 async def test_r2_a_write_that_cannot_be_made_costs_no_other(tmp_path: Path) -> None:
     outbox = FileOutbox(tmp_path, SystemClock())
     number = await outbox.assigned(TaskObject.from_wire(task("@Job")), "etl", "Plain")

@@ -55,7 +55,10 @@ def seconds(period: str) -> float:
     found = _PERIOD.fullmatch(period)
     if found is None:
         raise ValueError(f"{period!r} is no period, such as '2 hours'")
-    return float(int(found[1]) * _SECONDS[found[2].lower()])
+    try:
+        return float(int(found[1]) * _SECONDS[found[2].lower()])
+    except OverflowError:
+        raise ValueError("a period is longer than anybody waits") from None
 
 
 Period = Annotated[timedelta, BeforeValidator(_read_period)]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aiodatapipeline._clock import Clock
+from aiodatapipeline._text import clean
 from aiodatapipeline.errors import DataPipelineError
 from aiodatapipeline.models import TaskObject, TaskStatus
 from aiodatapipeline.operations import SetTaskStatusRequest
@@ -333,10 +334,11 @@ class FileOutbox:
         return await self._write(
             "INSERT INTO task (attempt_id, pipeline_id, worker_group, type, state, task_id, task, "
             "created, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            task.attempt_id,
-            task.pipeline_id,
+            # For people, and no database takes half of a surrogate pair.
+            clean(task.attempt_id),
+            clean(task.pipeline_id),
             worker_group,
-            kind,
+            clean(kind),
             RowState.ASSIGNED,
             task.task_id,
             json.dumps(task.to_wire()) if self._keep_tasks else None,
@@ -403,6 +405,16 @@ class FileOutbox:
         return write.result
 
     def _commit(self, batch: Sequence[_Write]) -> None:
+        problem = self._make(batch)
+        if problem and len(batch) > 1:
+            # One that cannot be made, whatever is in it, costs no other.
+            problem = ""
+            for write in batch:
+                problem = self._make([write]) or problem
+        self.error = problem
+
+    def _make(self, batch: Sequence[_Write]) -> str:
+        """Make all of some writes, or none; say why not, or nothing."""
         problem = ""
         try:
             self._database.execute("BEGIN IMMEDIATE")
@@ -411,13 +423,13 @@ class FileOutbox:
                     self._database.execute(write.statement, write.arguments).lastrowid or 0
                 )
             self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             problem = str(error) or type(error).__name__
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
-        self.error = problem
         for write in batch:
             write.error, write.done = problem, True
+        return problem
 
     def close(self) -> None:
         """Let another runner have it."""
