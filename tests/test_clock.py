@@ -214,6 +214,44 @@ def test_event_loops_in_other_threads_have_their_calls_made_there() -> None:
     ]
 
 
+async def test_what_threads_hand_to_each_other_happens_before_time_goes_on() -> None:
+    clock = VirtualClock()
+    here, asked = asyncio.get_running_loop(), threading.Event()
+    seen: list[tuple[str, float]] = []
+
+    def note(name: str) -> None:
+        seen.append((name, clock.time() - START))
+
+    def come_back(there: asyncio.AbstractEventLoop) -> None:
+        note("here")
+        there.call_soon_threadsafe(note, "there again")
+
+    async def other() -> None:
+        there = asyncio.get_running_loop()
+        for _ in range(20):
+            waiting = asyncio.ensure_future(sleep(clock, 10))
+            await asyncio.sleep(0)
+            asked.set()
+            await waiting
+            note("there")
+            here.call_soon_threadsafe(come_back, there)
+
+    def run() -> None:
+        asyncio.run(other())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    await asyncio.to_thread(asked.wait, 5)
+    await clock.advance(195)
+
+    assert seen == [
+        (name, 10.0 * n) for n in range(1, 20) for name in ("there", "here", "there again")
+    ]
+    await clock.advance(10)
+    await asyncio.to_thread(thread.join, 5)
+    assert not thread.is_alive()
+
+
 async def test_a_call_in_an_event_loop_that_is_closed_is_passed_over() -> None:
     clock = VirtualClock()
     made: list[str] = []

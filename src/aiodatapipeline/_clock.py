@@ -108,6 +108,9 @@ _GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
+# How many rounds have to be quiet if there are other threads: what one hands to this one in the
+# first is worked off in the second, and what this one hands back then too.
+_QUIET = 2
 # How often time waits for another round, if somebody is at work all the time.
 _PASSES = 100
 
@@ -192,7 +195,7 @@ class VirtualClock:
 
     async def _settle(self) -> None:
         """Give everybody turns until nobody says to be at work."""
-        here = asyncio.get_running_loop()
+        here, in_a_row = asyncio.get_running_loop(), 0
         for _ in range(_PASSES):
             # What is on its way between two threads is in neither of them for a moment: it is
             # over when nothing was under way during all of a pass.
@@ -203,7 +206,8 @@ class VirtualClock:
                 others = {loop for loop in self._loops if loop is not here}
             for loop in others:
                 await _turns(loop)
-            if quiet and works == self._works:
+            in_a_row = in_a_row + 1 if quiet and works == self._works else 0
+            if in_a_row >= (_QUIET if others else 1):
                 return
             while self._working:  # noqa: ASYNC110  # it is a number that other threads change
                 # Somebody waits for a socket or a thread, which take real time.

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -346,10 +347,15 @@ def test_an_empty_file_becomes_a_store(path: str) -> None:
 
 
 def test_a_store_that_this_process_has_open_is_refused(path: str) -> None:
-    with opened(path), pytest.raises(StoreError, match="is in use: another service has it open"):
-        Store(path)
+    with opened(path):
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="is in use: another service has it open"):
+            Store(path)
+        took = time.monotonic() - begun
     with opened(path):
         pass
+
+    assert took < 3  # SQLite itself waits for 5 seconds
 
 
 def test_a_store_that_another_process_has_open_is_refused(path: str) -> None:
