@@ -170,10 +170,11 @@ async def test_time_goes_on_though_somebody_takes_up_work_all_the_time() -> None
     async def work() -> None:
         while True:
             with clock.working():
-                await asyncio.sleep(0)
+                pass
+            await asyncio.sleep(0)
 
     working = asyncio.ensure_future(work())
-    await asyncio.wait_for(clock.advance(10), 30)
+    await clock.advance(10)
     working.cancel()
 
     assert clock.time() == START + 10

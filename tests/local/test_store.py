@@ -921,10 +921,8 @@ def test_a_store_that_can_only_be_read_is_refused(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(path).touch()
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda name, **how: connect(f"file:{name}?mode=ro", uri=True, **how)
-    )
+    only_read = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    monkeypatch.setattr(sqlite3, "connect", Mock(return_value=only_read))
 
     with pytest.raises(StoreError, match="must not be written"):
         Store(path)
