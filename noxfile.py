@@ -60,8 +60,24 @@ def minimums(session: nox.Session) -> None:
 @nox.session
 def mutations(session: nox.Session) -> None:
     """Break each rule of the task runner in its code; a test has to notice."""
-    session.install("-e", ".", *group("test"))
+    session.install("-e", ".[cli]", *group("test"))
     session.run("python", "tests/runner/mutations.py")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Drive the local service at random, with many more examples than in ``tests``."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run(
+        "pytest", "--long", "--timeout=900", "tests/local/test_state_machine.py", *session.posargs
+    )
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Kill the local service at 200 points under load, and look for what it acknowledged."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("pytest", "--long", "tests/local/test_kill.py", *session.posargs)
 
 
 @nox.session
@@ -78,7 +94,7 @@ def typing_user(session: nox.Session) -> None:
     session.install("hatchling", "mypy", "pyright[nodejs]")
     with tempfile.TemporaryDirectory() as directory:
         session.run("hatchling", "build", "-t", "wheel", "-d", directory, silent=True)
-        session.install(*map(str, Path(directory).glob("*.whl")))
+        session.install(*(f"{wheel}[otel]" for wheel in Path(directory).glob("*.whl")))
         # Outside of the tree, where neither checker finds pyproject.toml.
         app = Path(shutil.copytree("tests/typing", Path(directory, "app")))
         Path(app, "pyrightconfig.json").write_text(json.dumps(USER_SETTINGS))
@@ -110,12 +126,12 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a dead reference fails it."""
-    session.install("-e", ".[cli]", *group("docs"))
+    session.install("-e", ".[cli,otel]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, beside other clients; name topics behind ``--`` to measure only those."""
-    session.install("-e", ".", *group("bench"))
+    session.install("-e", ".[cli]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -32,7 +32,7 @@ class _Socket(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's
         self.transport = None
         if self.answered is not None and not self.answered.done():
             self.answered.set_exception(ConnectionResetError("the server has hung up"))

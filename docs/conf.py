@@ -49,6 +49,9 @@ nitpick_ignore_regex = [
     ("py:.*", r"aiodatapipeline\..*\b(ResponseT|PageT|ItemT_co|RequestT|RequestT_co)"),
     # Nor has what a stub begins a script with.
     ("py:class", r"aiodatapipeline\.testing\._stub\._Lines"),
+    # Nor has what a clock gives back, and what a runner makes for itself.
+    ("py:class", r"aiodatapipeline\._clock\.Appointment"),
+    ("py:class", r"aiodatapipeline\.runner\._(task\.Link|handlers\.Handlers?)"),
     # Nor has a validator inside of a type, which nobody outside calls.
     ("py:class", r"aiodatapipeline\.definition\.(_written\.\w+|objects\._.*)"),
 ]

@@ -168,3 +168,22 @@ def test_links_lead_to_files_that_are_there(page: str) -> None:
 
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_page_of_failures_names_each_failure_and_scenario_and_tests_that_are_there() -> None:
+    page = (ROOT / "docs" / "explanation" / "failures.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (A?\d+) \|.*\| (.+) \|$", page, re.MULTILINE)
+    written = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+    named = [re.findall(r"`(test_\w+)`", tests) for _, tests in rows]
+
+    assert [row for row, _ in rows] == [
+        *(str(number) for number in range(1, 33)),
+        *(f"A{number}" for number in range(1, 50)),
+    ]
+    assert all(named), "a row names no test"
+    assert sorted({each for names in named for each in names} - written) == []

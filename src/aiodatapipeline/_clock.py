@@ -64,18 +64,25 @@ async def sleep(clock: Clock, seconds: float) -> None:
     await sleep_until(clock, clock.time() + seconds)
 
 
+def _passed() -> float:
+    """Give the seconds since some time, those included in which the machine slept."""
+    boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # of Linux
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
 class SystemClock:
     """The time of day when it was made, and the time that passed since.
 
-    So it does not jump when somebody sets the machine's clock, as the ends of leases must not.
+    So it does not jump when somebody sets the machine's clock, as the ends of leases must not;
+    but they do come while the machine sleeps.
     """
 
     def __init__(self) -> None:
-        self._epoch = time.time() - time.monotonic()
+        self._epoch = time.time() - _passed()
 
     def time(self) -> float:
         """Give the seconds since the epoch."""
-        return self._epoch + time.monotonic()
+        return self._epoch + _passed()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Appointment:
         """Have a function called once it is ``when``. See ``Clock.call_at``."""

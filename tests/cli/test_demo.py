@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import logging
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -85,11 +84,10 @@ def test_nothing_is_left_of_a_demonstration_without_a_directory(
 def test_a_demonstration_that_does_not_end_in_time_is_a_failure(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "aiodatapipeline")  # as with --debug
     monkeypatch.setattr(_demo, "_LIMIT", 0.3)
     monkeypatch.setattr(_demo, "_ARRIVAL", 0.2)
 
-    result = cli("demo")
+    result = cli("demo", "--debug")
 
     assert result.exit_code == 1
     assert "Not everything ended FINISHED" in result.output

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -198,6 +201,38 @@ def test_a_signal_lets_it_end(served: Served, tmp_path: Path) -> None:
         assert process.wait(20) == 0
 
     assert served.states(pipeline) == {"Good": "FINISHED"}
+
+
+def test_a_platform_can_ask_how_it_is(served: Served, tmp_path: Path) -> None:
+    served.put({**GOOD, "command": f"while ! test -e {tmp_path}/go; do sleep 0.01; done"})
+    command = [sys.executable, "-m", "aiodatapipeline.cli", "run", "--worker-group", "etl"]
+    with subprocess.Popen(
+        [*command, "--endpoint-url", served.url, "--until-idle", "--health-port", "0"],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        lines = iter(process.stderr)
+        said = next(line for line in lines if "health checks at" in line)
+        next(line for line in lines if "running @Good_" in line)
+        url = said.split()[-1]
+        with urllib.request.urlopen(url) as answer:
+            health = json.loads(answer.read())
+        (tmp_path / "go").touch()
+        process.stderr.read()
+        assert process.wait(20) == 0
+
+    assert url.endswith("/readyz")
+    assert (health["status"], health["running"]) == ("ok", 1)
+
+
+def test_a_health_port_that_is_taken_is_told(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = cli("run", "--worker-group", "etl", "--health-port", port)
+
+    assert result.exit_code == 1
+    assert f"cannot listen at 127.0.0.1 port {port} for health checks" in result.stderr
+    assert "Choose another --health-port" in result.stderr
 
 
 def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,8 @@ async def fresh_process() -> dict[str, Step]:
         sys.executable,
         *("-m", "tests.integration.loop_probe"),
         cwd=ROOT,
+        # Measuring coverage there would be measured too.
+        env={key: text for key, text in os.environ.items() if not key.startswith("COVERAGE_")},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

@@ -78,6 +78,17 @@ class Noted:
     tasks: dict[str, Held] = field(default_factory=dict[str, Held])
     answers: int = 0
     names: int = 0
+    _last: tuple[int, asyncio.Event] | None = None
+
+    def answered(self) -> None:
+        self.answers += 1
+        if self._last and self.answers >= self._last[0]:
+            self._last[1].set()
+
+    async def until(self, answers: int) -> None:
+        """Wait for the n-th answer."""
+        self._last = (answers, asyncio.Event())
+        await self._last[1].wait()
 
 
 def definition(command: str) -> list[dict[str, object]]:
@@ -116,7 +127,7 @@ class Worker:
         ) as response:
             body = await response.read()
         assert response.status == 200, (operation, members, body)
-        self._noted.answers += 1
+        self._noted.answered()
         found: dict[str, Any] = json.loads(body or b"{}")
         return found
 

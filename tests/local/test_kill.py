@@ -43,10 +43,7 @@ async def _serve_and_kill(store: str, noted: Noted, chance: random.Random) -> No
         ]
         with contextlib.suppress(TimeoutError):  # everybody waits for a task
             async with asyncio.timeout(1):
-                while noted.answers < last and not any(  # noqa: ASYNC110  # nobody tells
-                    each.done() for each in workers
-                ):
-                    await asyncio.sleep(0)
+                await noted.until(last)
                 await asyncio.sleep(chance.choice([0, 0, chance.uniform(0, 0.004)]))
         kill()
         await asyncio.gather(*workers)

@@ -427,6 +427,13 @@ async def test_a3_a_lock_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
             await b.runner(state_dir=tmp_path).run()
 
 
+async def test_a3_a_lock_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_bytes(b"no database at all" * 1000)
+    async with bed() as b:
+        with pytest.raises(OutboxError, match="cannot use the state directory"):
+            await b.runner(state_dir=tmp_path).run()
+
+
 class Disk:
     """Lets commits fail from one on, for as many as there are to fail."""
 

@@ -783,9 +783,11 @@ async def test_fields_that_do_not_fit_are_cut_and_never_cost_the_lease() -> None
         await b.pipeline(activity())
         runner = b.runner()
         done = asyncio.Event()
+        handed: list[Task] = []
 
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
+            handed.append(task)
             await task.progress(None, **{"x" * 300: "\ud800\0" * 5000})
             await task.progress(None, **{f"long_{number}": "y" * 2000 for number in range(20)})
             await done.wait()
@@ -793,6 +795,7 @@ async def test_fields_that_do_not_fit_are_cut_and_never_cost_the_lease() -> None
         async with b.running(runner) as run:
             await b.advance(65)
             assert b.made("ReportTaskProgress")[1].taken
+            await handed[0].progress(100)
             await task_fields_refused(b)
             done.set()
             await run.stop()

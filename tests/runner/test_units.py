@@ -21,7 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from aiodatapipeline import ConfigurationError, DataPipelineError, SetTaskStatusRequest
+from aiodatapipeline import (
+    ConfigurationError,
+    DataPipelineError,
+    Reply,
+    SetTaskStatusRequest,
+)
 from aiodatapipeline._clock import SystemClock, VirtualClock
 from aiodatapipeline._failure import Failure
 from aiodatapipeline.models import PipelineObject, Ref, TaskObject, TaskStatus
@@ -37,6 +42,9 @@ from aiodatapipeline.runner import (
     TaskRunner,
     _process,
 )
+from aiodatapipeline.runner._attempts import Attempt, Attempts
+from aiodatapipeline.runner._caller import Caller
+from aiodatapipeline.runner._engine import Engine
 from aiodatapipeline.runner._events import Hook
 from aiodatapipeline.runner._handlers import read, seconds
 from aiodatapipeline.runner._job import Job
@@ -567,11 +575,161 @@ async def test_row_8_a_client_is_made_anew_when_its_credentials_are_refused_for_
         runner = b.runner(client=client)
         b.fault = lambda _: error("ExpiredTokenException")
         async with b.running(runner) as run:
-            await b.advance(200)
+            await b.advance(900)
             assert made > 4
             b.fault = lambda _: None
             await b.until(lambda: runner.health.status == "ok", limit=200)
             await run.stop()
+
+
+async def test_an_object_that_is_nowhere_is_told() -> None:
+    other = b'{"pipelineObjects": [{"id": "Other", "name": "Other", "fields": []}]}'
+    async with bed() as b:
+        pipeline = await b.pipeline(activity())
+        runner = b.runner()
+
+        @runner.handler(SHELL)
+        async def handle(task: Task) -> None:
+            await task.resolve("Nowhere")
+
+        b.fault = lambda call: Reply(200, other) if call.operation == "DescribeObjects" else None
+        async with b.running(runner) as run:
+            await run.stop()
+
+        assert (await b.attempts(pipeline))[0].string("errorId") == "LookupError"
+
+
+async def test_a_task_that_came_too_late_to_be_acknowledged_is_left_to_others() -> None:
+    answers = Answers("Job")
+    events: list[Event] = []
+    runner = hurried(
+        TaskRunner("etl", client=answers.client, on_event=events.append), acknowledge=0.0
+    )
+
+    @runner.handler("Job")
+    async def handle(task: Task) -> None:
+        raise AssertionError
+
+    run = asyncio.ensure_future(runner.run())
+    async with asyncio.timeout(20):
+        while not [each for each in events if each.kind is EventKind.DROPPED]:
+            await asyncio.sleep(0.005)
+    runner.stop()
+    await run
+
+    assert answers.times("ReportTaskProgress") == []
+
+
+async def test_a_client_that_cannot_be_closed_keeps_no_runner_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = asyncio.get_running_loop()
+    real = Caller.aclose
+
+    async def aclose(caller: Caller) -> None:
+        await real(caller)
+        if asyncio.get_running_loop() is not home:
+            raise OSError("the connection is gone")
+
+    monkeypatch.setattr(Caller, "aclose", aclose)
+    async with bed() as b, b.running(b.runner()) as run:
+        result = await run.stop()
+
+    assert result.exit_code == 0
+
+
+async def test_a_question_that_is_refused_is_not_asked_again() -> None:
+    async with bed() as b:
+        await b.pipeline(activity())
+        runner = b.runner()
+        told: list[str] = []
+
+        @runner.handler(SHELL)
+        async def handle(task: Task) -> None:
+            try:
+                await task.evaluate("x")
+            except DataPipelineError as found:
+                told.append(found.code)
+
+        b.fault = lambda call: (
+            error("InvalidRequestException") if call.operation == "EvaluateExpression" else None
+        )
+        async with b.running(runner) as run:
+            await run.stop()
+
+        assert told == ["InvalidRequestException"]
+        assert len(b.made("EvaluateExpression")) == 1
+
+
+async def test_a_task_whose_runner_stops_while_it_is_written_down_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bed() as b:
+        await b.pipeline(activity())
+        runner = b.runner(state_dir=tmp_path, recover="fail")
+        had = works(b, runner)
+        real = Attempts._accept
+
+        async def accept(attempts: Attempts, attempt: Attempt, task: TaskObject) -> bool:
+            accepted = await real(attempts, attempt, task)
+            attempts.cancel(attempt, CancelReason.SHUTDOWN)
+            attempts.cancel(attempt, CancelReason.TIMEOUT)
+            return accepted
+
+        monkeypatch.setattr(Attempts, "_accept", accept)
+        async with b.running(runner) as run:
+            runner.stop(cancel=True)
+            runner.stop()  # it is in a hurry already
+            await run.until_over()
+
+        assert had == []
+        assert [each.body["errorId"] for each in b.made("SetTaskStatus")] == ["RunnerShutdown"]
+
+
+async def test_a_fault_in_a_poller_ends_the_runner_with_that_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def poll(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Engine, "_poll", poll)
+    async with bed() as b:
+        with pytest.raises(ZeroDivisionError):
+            await b.runner().run()
+
+
+async def test_the_third_signal_exits(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    async with bed() as b:
+        runner = b.runner()
+        async with b.running(runner, signals=True) as run:
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGTERM)
+            await run.until_over()
+
+    assert codes == [128 + signal.SIGTERM]
+
+
+async def test_what_blocks_the_loop_may_be_no_handler() -> None:
+    answers = Answers("Waits")
+    events: list[Event] = []
+    runner = hurried(TaskRunner("etl", client=answers.client, on_event=events.append))
+
+    @runner.handler("Waits")
+    async def handle(task: Task) -> None:
+        await asyncio.Event().wait()
+
+    run = asyncio.ensure_future(runner.run())
+    async with asyncio.timeout(20):
+        while not runner.health.running:
+            await asyncio.sleep(0.005)
+    time.sleep(0.2)  # noqa: ASYNC251  # what nobody should write
+    runner.stop(cancel=True)
+    await run
+
+    blocked = [each for each in events if each.kind is EventKind.BLOCKED]
+    assert blocked[0].detail["handler"] == ""
 
 
 # -- the outbox and the clock -------------------------------------------------------------
@@ -611,6 +769,8 @@ async def test_a_disk_that_fails_before_a_commit_begins_is_told(
         await outbox.over(1, RowState.DROPPED, "")
     assert outbox.error == "disk I/O error"
     outbox._database = real
+    with pytest.raises(OutboxError, match="no such table"):
+        await outbox._write("INSERT INTO nowhere VALUES (1)")
     await outbox.probe()
     assert outbox.error == ""
     outbox.close()

@@ -79,6 +79,7 @@ def doctor(
         str | None, typer.Option(help="Another service than AWS's, such as a local one.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
     state_dir: Annotated[
         Path | None, typer.Option(help="The state directory that the runner would have.")
     ] = None,
@@ -90,7 +91,10 @@ def doctor(
 
     It asks the service for the first page of pipelines, and changes nothing.
     """
-    checks = asyncio.run(examine(endpoint_url, region, state_dir, concurrency))
+    settings = ConnectionSettings(
+        region_name=region, endpoint_url=endpoint_url, profile_name=profile
+    )
+    checks = asyncio.run(examine(settings, state_dir, concurrency))
     console = Console(highlight=False)
     console.print(f"aiodatapipeline {__version__}")
     table = Table("What", "Verdict", "Found")
@@ -105,11 +109,11 @@ def doctor(
 
 
 async def examine(
-    endpoint_url: str | None, region: str | None, state_dir: Path | None, concurrency: int
+    settings: ConnectionSettings, state_dir: Path | None, concurrency: int
 ) -> list[Check]:
     """Make all checks."""
     return [
-        *await _service(ConnectionSettings(region_name=region, endpoint_url=endpoint_url)),
+        *await _service(settings),
         *await asyncio.to_thread(_machine, state_dir, concurrency),
     ]
 

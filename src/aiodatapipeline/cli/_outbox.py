@@ -17,10 +17,6 @@ from rich.text import Text
 from aiodatapipeline import DataPipelineClient
 from aiodatapipeline.runner import OutboxRow, RowState, TaskRunner, read_outbox
 
-outbox = typer.Typer(
-    no_args_is_help=True, help="Look into a runner's state directory: what is not reported yet."
-)
-
 StateDir = Annotated[Path, typer.Option(help="The state directory of the runner.")]
 
 _OPEN = {RowState.ASSIGNED, RowState.RUNNING, RowState.OUTCOME}
@@ -42,7 +38,6 @@ _MEANING = {
 }
 
 
-@outbox.command("list")
 def list_rows(
     state_dir: StateDir,
     *,
@@ -68,7 +63,6 @@ def list_rows(
     console.print(table)
 
 
-@outbox.command("show")
 def show_row(
     number: Annotated[int, typer.Argument(help="Of the task, as in the list.")], state_dir: StateDir
 ) -> None:
@@ -89,13 +83,13 @@ def _find(rows: Sequence[OutboxRow], number: int) -> OutboxRow:
     raise typer.BadParameter(f"there is no task {number} in it", param_hint="NUMBER")
 
 
-@outbox.command("retry")
 def retry(
     state_dir: StateDir,
     endpoint_url: Annotated[
         str | None, typer.Option(help="Another service than AWS's, such as a local one.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
     timeout: Annotated[float, typer.Option(min=0, help="How many seconds to try.")] = 60.0,
 ) -> None:
     """Deliver what the service does not have yet, without taking new work.
@@ -106,7 +100,9 @@ def retry(
     read_outbox(state_dir)  # or it would be made
     runner = TaskRunner(
         "none",  # it is not asked
-        client=lambda: DataPipelineClient(region_name=region, endpoint_url=endpoint_url),
+        client=lambda: DataPipelineClient(
+            region_name=region, endpoint_url=endpoint_url, profile_name=profile
+        ),
         state_dir=state_dir,
         drain_timeout=timeout,
         cancel_grace=0.0,  # there is no handler

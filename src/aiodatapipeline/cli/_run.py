@@ -8,7 +8,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Self
@@ -22,8 +22,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from aiodatapipeline import DataPipelineClient
+from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.runner import Event, EventKind, Health, RunningTask, RunResult, TaskRunner
 from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
+from aiodatapipeline.runner.health import HealthServer
 
 # How many of the last outcomes are shown, and how often a second the view is drawn anew.
 _OUTCOMES, _DRAWN = 10, 4
@@ -53,6 +55,7 @@ def run(
         str | None, typer.Option(help="Another service than AWS's, such as a local one.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="How many tasks run at once: 8 if left out.")
     ] = None,
@@ -66,6 +69,15 @@ def run(
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="Stop when there is nothing more to do.")
     ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Answer /livez and /readyz there, for a container platform."
+        ),
+    ] = None,
+    health_host: Annotated[
+        str, typer.Option(help="The address for that; 0.0.0.0 lets other machines ask.")
+    ] = "127.0.0.1",
 ) -> None:
     """Take tasks from a worker group, run them, and report how they ended.
 
@@ -79,9 +91,11 @@ def run(
     view = View(console, chosen) if console.is_terminal else None
 
     def client() -> DataPipelineClient:
-        return DataPipelineClient(region_name=region, endpoint_url=endpoint_url)
+        return DataPipelineClient(
+            region_name=region, endpoint_url=endpoint_url, profile_name=profile
+        )
 
-    elsewhere = region is not None or endpoint_url is not None
+    elsewhere = any(each is not None for each in (region, endpoint_url, profile))
     try:
         chosen.adapt(
             worker_group=worker_group or None,
@@ -96,9 +110,22 @@ def run(
         if view:
             shown.enter_context(_Above(console))
             shown.enter_context(view)
-        result = asyncio.run(chosen.run(signals=True, until_idle=until_idle))
+        health = (
+            None if health_port is None else HealthServer(chosen, health_port, host=health_host)
+        )
+        result = asyncio.run(_work(chosen, health, until_idle=until_idle))
     console.print(told(result))
     raise typer.Exit(result.exit_code)
+
+
+async def _work(runner: TaskRunner, health: HealthServer | None, *, until_idle: bool) -> RunResult:
+    async with AsyncExitStack() as stack:
+        if health is not None:
+            try:
+                await stack.enter_async_context(health)
+            except OSError as error:
+                raise Failure(f"{error}. Choose another --health-port or --health-host") from error
+        return await runner.run(signals=True, until_idle=until_idle)
 
 
 def _builtin(worker_group: list[str] | None, log_uri: str | None) -> TaskRunner:

@@ -151,6 +151,11 @@ class TaskRunner(Handlers):
         """Where it takes work from."""
         return self._settings.worker_groups
 
+    @property
+    def stall_limit(self) -> float:
+        """Seconds that the event loop may be blocked before the leases are given up."""
+        return self._settings.stall_limit
+
     async def run(
         self, *, signals: bool = False, until_idle: bool = False, deliver_only: bool = False
     ) -> RunResult:

@@ -69,6 +69,10 @@ class TaskFailed(Exception):  # noqa: N818  # it tells the service FAILED, in it
             traceback if left out.
     """
 
+    error_id: str
+    message: str
+    detail: str
+
     def __init__(self, error_id: str, message: str = "", *, detail: str = "") -> None:
         super().__init__(error_id, message)
         self.error_id, self.message, self.detail = error_id, message, detail

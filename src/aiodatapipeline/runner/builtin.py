@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -71,7 +72,7 @@ class BuiltIn:
 class _Logged(BaseModel):
     """What is said of the logs and the output of whatever is done."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     stdout: str | None = None
@@ -112,7 +113,7 @@ class CopyActivity(_Logged):
 class Exists(BaseModel):
     """The fields of an Exists that matter to who runs it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     id: str
     node: Ref

@@ -27,7 +27,7 @@ def line(file: Path) -> str:
 async def written(file: Path) -> str:
     """Wait until a script has written a line into a file."""
     async with asyncio.timeout(PATIENCE):
-        while not line(file):  # noqa: ASYNC110  # a script sets no event
+        while not line(file):  # a script sets no event
             await asyncio.sleep(0.002)
     return line(file)
 

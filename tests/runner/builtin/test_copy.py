@@ -120,7 +120,7 @@ async def test_a_canceled_copy_leaves_nothing_under_way(
             node("To", filePath=str(tmp_path / "new"), compression="gzip"),
         )
     )
-    while not any(names_in(each / "done") for each in attempts_in(scratch)):  # noqa: ASYNC110
+    while not any(names_in(each / "done") for each in attempts_in(scratch)):
         await asyncio.sleep(0.001)
 
     copying.cancel()

@@ -162,7 +162,7 @@ async def test_a_canceled_copy_leaves_nothing(
     (tmp_path / "large").write_bytes(bytes(1_000_000))
     out = tmp_path / "out"
     copying = asyncio.create_task(LocalPlace(tmp_path / "large").fetch(out / "large"))
-    while not (out.exists() and any(out.iterdir())):  # noqa: ASYNC110  # a thread tells no event
+    while not (out.exists() and any(out.iterdir())):  # a thread tells no event
         await asyncio.sleep(0.001)
 
     copying.cancel()

@@ -34,7 +34,7 @@ class Work:
     async def until(self, component: str, status: str) -> PipelineObject:
         """Wait until an instance has a status."""
         async with asyncio.timeout(PATIENCE):
-            while (found := await self.instance(component)).string("@status") != status:  # noqa: ASYNC110
+            while (found := await self.instance(component)).string("@status") != status:
                 await asyncio.sleep(0.01)
         return found
 
@@ -78,7 +78,7 @@ async def test_a_command_that_the_service_cancels_ends_with_its_family_and_is_no
         await work.client.set_status(work.pipeline_id, [instance.id], "TRY_CANCEL")
         await work.until("Job", "CANCELED")
         async with asyncio.timeout(PATIENCE):
-            while work.runner.running:  # noqa: ASYNC110
+            while work.runner.running:
                 await asyncio.sleep(0.01)
 
     assert not is_there(child)

@@ -245,7 +245,10 @@ class Lifecycle:
     def _resume(self, pipeline: Pipeline, skip: str | None) -> None:
         """Let go on what a deactivation stopped, but for what is jumped over."""
         world = self._world
-        for instance in world.instances("pipeline = ? AND status = 'INACTIVE'", pipeline.seq):
+        for each in world.instances("pipeline = ? AND status = 'INACTIVE'", pipeline.seq):
+            instance = world.instance(each.seq)
+            if instance.status != Status.INACTIVE:
+                continue  # it has ended with another
             if skip is not None and instance.scheduled_start < skip:
                 self._work.end(instance, Status.SKIPPED)
             else:
@@ -273,10 +276,8 @@ class Lifecycle:
             if instance.status in HELD:
                 world.move(instance, Status.INACTIVE)
             elif instance.status == Status.WAITING_FOR_RUNNER and not self._is_held(instance):
-                for attempt in world.attempts(instance.seq)[:1]:
-                    self._work.close_attempt(attempt, Status.CANCELED, "canceled")
                 world.unremind(instance.seq, "retry")
-                world.move(instance, Status.INACTIVE)
+                self._work.withdraw(instance, "canceled")
         if cancel:
             for instance in world.instances(
                 "pipeline = ? AND NOT ended AND status <> 'INACTIVE'", pipeline.seq

@@ -111,8 +111,7 @@ class Tasks:
         instance = world.instance(attempt.instance)
         if world.pipeline_of(attempt).state != PipelineState.SCHEDULED:
             # No poll would bring it to another runner.
-            self._work.close_attempt(attempt, Status.CANCELED, "lost")
-            self._work.set_aside(instance)
+            self._work.withdraw(instance, "lost")
             return
         if attempt.status == Status.RUNNING:
             self._lose(attempt)

@@ -63,11 +63,12 @@ class Work:
         )
 
     def _consider_guard(self, instance: Instance, component: Component) -> None:
-        if instance.queued or instance.node is None:
-            # Whom it guards has nothing else to wait for, or it guards nobody.
+        node = self._world.instance(instance.node) if instance.node is not None else None
+        # Whom it guards has nothing else to wait for, or does not wait: it is rerun by itself.
+        if instance.queued or node is None or node.ended:
             self._start(instance, component)
         else:
-            self._world.then(self.consider, instance.node)
+            self._world.then(self.consider, node.seq)
 
     def _ask_guards(self, seq: int) -> None:
         for guard in self.targets(seq, PRECONDITION):
@@ -229,6 +230,14 @@ class Work:
             world.move(instance, Status.WAITING_FOR_RUNNER)
         world.remind(how, instance.seq, when)
 
+    def withdraw(self, instance: Instance, task_state: str) -> None:
+        """Set an instance aside without its attempt, whose try it has again."""
+        for attempt in self._world.attempts(instance.seq)[:1]:
+            if attempt.status not in ENDED:
+                self.close_attempt(attempt, Status.CANCELED, task_state)
+                self._world.change(instance, tries=instance.tries + 1)
+        self.set_aside(instance)
+
     def set_aside(self, instance: Instance) -> None:
         """Keep an instance for the next activation of its pipeline."""
         self._world.move(instance, Status.INACTIVE)
@@ -355,7 +364,8 @@ class Work:
         component = world.component(instance)
         for waiter in self._all_waiters(instance.seq):
             world.then(self.consider, waiter)
-        if component.role is Role.RESOURCE and status in UNHAPPY and reason != DEACTIVATED:
+        gone = status != Status.SKIPPED and reason != DEACTIVATED
+        if component.role is Role.RESOURCE and gone:
             self._let_go(instance)
         self._act(instance, component, status)
         for guard in self.targets(instance.seq, PRECONDITION):
@@ -405,10 +415,15 @@ class Work:
         )
 
     def _let_go(self, resource: Instance) -> None:
-        """Cancel what ran on a resource that failed. Source: "Cascading Failures and Reruns"."""
+        """Cancel what would run on a resource that is no more.
+
+        Source: "Cascading Failures and Reruns", for one that failed. One that somebody marked
+        finished is as little there.
+        """
+        how = "failed" if resource.status in UNHAPPY else "is finished"
         for user in self.waiters(resource.seq, RESOURCE):
             if not user.ended:
-                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} failed.")
+                self.end(user, Status.CANCELED, reason=f"Its resource {resource.id} {how}.")
 
     # -- actions ------------------------------------------------------------------------------
 

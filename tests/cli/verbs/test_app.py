@@ -1,0 +1,131 @@
+"""All commands together: their help, their examples, their pages, and what they import."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from aiodatapipeline.cli import _app, main
+from tests.cli.verbs.conftest import Cli
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
+# Seconds, so that a test which waits for what does not come fails and does not hang.
+PATIENCE = 30
+
+
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command, by its words. What typer is made of has no types."""
+    inner: dict[str, Any] | None = getattr(command, "commands", None)
+    if inner is None:
+        yield words, command
+        return
+    for name, each in inner.items():
+        yield from commands(each, (*words, name))
+
+
+def options(command: Any) -> set[str]:
+    """The long options of a command, without those that all have."""
+    found = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    return {name for name in found if name.startswith("--")} - {
+        "--endpoint-url", "--region", "--profile", "--output", "--help",
+    }  # fmt: skip
+
+
+ROOT = typer.main.get_command(_app.app)
+COMMANDS = dict(commands(ROOT))
+each_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+
+
+@each_command
+def test_each_command_has_a_help_with_an_example(words: tuple[str, ...], cli: Cli) -> None:
+    shown = " ".join(cli(*words, "--help").stdout.split())
+
+    assert f"Example: aiodatapipeline {' '.join(words)}" in shown
+
+
+@each_command
+def test_an_example_is_a_right_use(words: tuple[str, ...]) -> None:
+    example = str(COMMANDS[words].epilog).removeprefix("Example: aiodatapipeline ")
+    given = shlex.split(example.partition(" > ")[0])
+
+    context = COMMANDS[words].make_context("example", given[len(words) :])
+
+    assert tuple(given[: len(words)]) == words
+    assert context.args == []
+
+
+def test_help_is_given_without_aiobotocore() -> None:
+    script = (
+        "import sys\n"
+        "from aiodatapipeline.cli import main\n"
+        "assert main(['--help']) == 0\n"
+        "assert main(['status', '--help']) == 0\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in "
+        "{'aiobotocore', 'botocore', 'jmespath'}], file=sys.stderr)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("group", ["tags", "definition", "task"])
+def test_a_group_without_a_command_says_where_help_is(group: str, cli: Cli) -> None:
+    assert f"'aiodatapipeline {group} --help' shows how" in cli(group, exit_code=2).sentence
+
+
+@pytest.mark.parametrize(("line", "words"), [("sta", ["status"]), ("task f", ["fail", "finish"])])
+def test_a_shell_completes_commands(
+    line: str,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("_AIODATAPIPELINE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"aiodatapipeline {line}")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+
+    with pytest.raises(SystemExit) as ended:
+        main([])
+
+    assert ended.value.code == 0
+    assert sorted(capsys.readouterr().out.split()) == words
+
+
+# -- the page of the reference ----------------------------------------------------------------
+
+
+def sections() -> dict[tuple[str, ...], str]:
+    """The text of the page about each command."""
+    parts = re.split(r"^### `(.+)`$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {
+        tuple(word for word in heading.split() if re.fullmatch(r"[a-z][a-z-]*", word)): text
+        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def test_the_reference_has_each_command_and_no_other() -> None:
+    assert sorted(sections()) == sorted(COMMANDS)
+
+
+@each_command
+def test_the_reference_has_each_option_and_no_other(words: tuple[str, ...]) -> None:
+    told = set(re.findall(r"`(--[a-z-]+)", sections()[words]))
+
+    # What all have may be mentioned anywhere.
+    told -= {"--endpoint-url", "--region", "--profile", "--output"}
+    assert told == options(COMMANDS[words])

@@ -1,0 +1,99 @@
+"""The examples of docs/how-to/command-line.md do what they show, in a shell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiodatapipeline.local import LocalDataPipeline
+
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "command-line.md"
+FORKS = Path(__file__).parent / "forks.py"
+PATIENCE = 100  # seconds, for a slow machine: some thirty commands
+MARK = "---- the end of a command ----"
+
+
+def examples(text: str) -> Iterator[tuple[str, str]]:
+    """Every command of the console blocks, with what it prints."""
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            lines = example.splitlines()
+            more = next(
+                (n for n, line in enumerate(lines[1:], 1) if not line.startswith(">")), len(lines)
+            )
+            command = [
+                lines[0],
+                *(line.removeprefix(">").removeprefix(" ") for line in lines[1:more]),
+            ]
+            yield "\n".join(command), "\n".join(lines[more:])
+
+
+def pattern(shown: str) -> re.Pattern[str]:
+    """What is shown, whatever the ids, times and spaces are; ``...`` is anything."""
+    text = re.escape(plain(shown)).replace(re.escape("..."), ".*")
+    return re.compile(text, re.DOTALL)
+
+
+def plain(text: str) -> str:
+    text = re.sub(r"df-[0-9A-Z]+", "df-ID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "TIME", text)
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Path]:
+    """The command, in a directory for the PATH."""
+    path = str(tmp_path / "socket")
+    with subprocess.Popen(
+        [sys.executable, FORKS, "serve", path], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        command = tmp_path / "bin" / "aiodatapipeline"
+        command.parent.mkdir()
+        # -I and -S: it needs nothing but the standard library, and starts in no time.
+        call = shlex.join((sys.executable, "-I", "-S", str(FORKS), "call", path))
+        command.write_text(f'#!/bin/sh\nexec {call} "$@"\n')
+        command.chmod(0o755)
+        yield command
+        server.terminate()
+
+
+async def test_the_examples_do_what_they_show(command: Path, tmp_path: Path) -> None:
+    found = list(examples(PAGE.read_text(encoding="utf-8")))
+    script = "".join(f"{words}\necho '{MARK}'\n" for words, _ in found)
+
+    async with LocalDataPipeline() as service:
+        environment = {
+            **os.environ,
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
+            "AWS_ENDPOINT_URL_DATA_PIPELINE": service.endpoint_url,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+        }
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    printed = done.stdout.split(f"{MARK}\n")
+    assert len(found) > 20
+    assert len(printed) == len(found) + 1
+    for (words, shown), output in zip(found, printed, strict=False):
+        assert pattern(shown).fullmatch(plain(output)), f"$ {words}\n{output}"
