@@ -164,6 +164,22 @@ async def test_time_waits_for_whoever_is_at_work() -> None:
     assert (held, seen) == (False, [10])
 
 
+async def test_time_goes_on_though_somebody_takes_up_work_all_the_time() -> None:
+    clock = VirtualClock()
+
+    async def work() -> None:
+        while True:
+            with clock.working():
+                pass
+            await asyncio.sleep(0)
+
+    working = asyncio.ensure_future(work())
+    await clock.advance(10)
+    working.cancel()
+
+    assert clock.time() == START + 10
+
+
 async def test_who_fails_at_work_holds_the_time_no_longer() -> None:
     clock = VirtualClock()
     with pytest.raises(KeyError), clock.working():

@@ -118,6 +118,8 @@ _TURNS = 50
 # How many rounds have to be quiet if there are other threads: what one hands to this one in the
 # first is worked off in the second, and what this one hands back then too.
 _QUIET = 2
+# How often time waits for another round, if somebody is at work all the time.
+_PASSES = 100
 
 
 class VirtualClock:
@@ -201,7 +203,7 @@ class VirtualClock:
     async def _settle(self) -> None:
         """Give everybody turns until nobody says to be at work."""
         here, in_a_row = asyncio.get_running_loop(), 0
-        while True:
+        for _ in range(_PASSES):
             # What is on its way between two threads is in neither of them for a moment: it is
             # over when nothing was under way during all of a pass.
             quiet, works = not self._working, self._works

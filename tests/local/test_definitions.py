@@ -423,7 +423,7 @@ async def test_an_object_that_was_saved_with_errors_says_what_they_are(place: Pl
     answer = await pipe.put(
         every(
             "1 hour",
-            shell("A", dependsOn=ref("Nobody")),
+            shell("A", dependsOn=ref("Nobody"), retryDelay="#{1 +}"),
             shell("B"),
             schedule={"startDateTime": "soon"},
         )

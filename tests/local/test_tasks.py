@@ -401,13 +401,16 @@ async def test_a_task_that_is_cancelled_in_the_last_moment_does_not_come_back(
     await pipe.put(on_demand(shell("A")))
     poll = place.polling()
     await place.passes(0)
-    activated = asyncio.ensure_future(place.client.activate_pipeline(pipe.id))
-    canceled = asyncio.ensure_future(place.client.set_status(pipe.id, [at("A")], "TRY_CANCEL"))
+    activated = asyncio.ensure_future(place.ask("ActivatePipeline", pipelineId=pipe.id))
+    canceled = asyncio.ensure_future(
+        place.ask("SetStatus", pipelineId=pipe.id, objectIds=[at("A")], status="TRY_CANCEL")
+    )
     await asyncio.sleep(0)  # all of it happens before the poll goes on
     poll.cancel()
     await asyncio.gather(poll, activated, canceled, return_exceptions=True)
 
     assert poll.cancelled()
+    assert (activated.result(), canceled.result()) == ({}, {})
     assert await pipe.run() == {"A": "CANCELED"}
     assert await place.poll() is None
 

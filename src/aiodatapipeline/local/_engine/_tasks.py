@@ -99,8 +99,8 @@ class Tasks:
         )
         world.change(attempt, status=Status.WAITING_FOR_RUNNER, task=None, ready=world.now)
         world.unremind(attempt.seq, "lease")
-        if attempt.worker_group is not None:
-            world.ready_groups.add(attempt.worker_group)
+        assert attempt.worker_group is not None  # noqa: S101  # it was handed over to one
+        world.ready_groups.add(attempt.worker_group)
 
     # -- leases ---------------------------------------------------------------------------------
 
