@@ -55,7 +55,7 @@ class HealthServer:
         self._ticked = time.monotonic()
         self._ticker: asyncio.Task[None] | None = None
         self._server: _Server | None = None
-        self.url = ""
+        self.url: str = ""
         """Where it listens; empty while it does not."""
 
     async def __aenter__(self) -> Self:
