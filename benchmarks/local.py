@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
+from typing import cast
 
 from aiodatapipeline.local._store import Store
 from benchmarks.load import Connection, Connections, request
@@ -212,8 +213,8 @@ async def _polls(url: str, process: int) -> None:
         activating = asyncio.ensure_future(caller.ask("ActivatePipeline", pipelineId=pipeline))
         took.append((await given.get() - begin) * 1000)
         await activating
-    for each in holding:
-        each.cancel()
+    for polling in holding:
+        polling.cancel()
     await asyncio.gather(*holding, return_exceptions=True)
     for each in (*callers, caller):
         each.close()
@@ -273,10 +274,9 @@ async def _cycle(callers: list[_Caller], count: int) -> float:
     async def work(caller: _Caller) -> None:
         for _ in left:
             given = await caller.ask("PollForTask", workerGroup="g", hostname="bench")
-            task = given["taskObject"]
-            assert isinstance(task, dict)
-            await caller.ask("ReportTaskProgress", taskId=task["taskId"])
-            await caller.ask("SetTaskStatus", taskId=task["taskId"], taskStatus="FINISHED")
+            task = cast("dict[str, object]", given["taskObject"])["taskId"]
+            await caller.ask("ReportTaskProgress", taskId=task)
+            await caller.ask("SetTaskStatus", taskId=task, taskStatus="FINISHED")
 
     begin = time.perf_counter()
     await asyncio.gather(*map(work, callers))

@@ -545,12 +545,7 @@ async def stored(path: str, clock: VirtualClock | None = None) -> AsyncGenerator
 
 
 def _store_of(place: Place) -> Store:
-    return place.service._store  # pyright: ignore[reportPrivateUsage]
-
-
-async def _create_many(place: Place) -> None:
-    for number in range(1000):
-        await place.client.create_pipeline(f"{number}" + "x" * 1000, "u")
+    return place.service._store
 
 
 async def _create_without_end(place: Place) -> None:
@@ -618,8 +613,8 @@ class _Refusing:
 def refuse(place: Place, *starts: str) -> _Refusing:
     """Let statements that start so fail as on a full disk."""
     store = _store_of(place)
-    refusing = _Refusing(store._db, *starts)  # pyright: ignore[reportPrivateUsage]
-    store._db = refusing  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage]
+    refusing = _Refusing(store._db, *starts)
+    store._db = refusing  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     return refusing
 
 
@@ -716,7 +711,7 @@ async def test_a_timer_that_fails_is_tried_again_and_the_others_go_off(
         good = await place.pipeline(every("1 hour", shell("A")), name="good")
         bad = await place.pipeline(every("1 hour", shell("A")), name="bad")
         (seq,) = _store_of(place).one("SELECT seq FROM pipeline WHERE name = 'bad'") or (0,)
-        timers = place.service._timers  # pyright: ignore[reportPrivateUsage]
+        timers = place.service._timers
         broken = True
 
         def on_schedule(subject: int) -> None:
@@ -725,7 +720,7 @@ async def test_a_timer_that_fails_is_tried_again_and_the_others_go_off(
                 raise ValueError("broken")
             timers["schedule"](subject)
 
-        place.service._timers = {**timers, "schedule": on_schedule}  # pyright: ignore[reportPrivateUsage]
+        place.service._timers = {**timers, "schedule": on_schedule}
         await place.passes(HOUR)
         seen = (len(await good.ids()), len(await bad.ids()))
         broken = False
