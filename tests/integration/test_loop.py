@@ -20,13 +20,21 @@ async def fresh_process() -> dict[str, Step]:
         sys.executable,
         *("-m", "tests.integration.loop_probe"),
         cwd=ROOT,
-        # Measuring coverage there would be measured too.
-        env={key: text for key, text in os.environ.items() if not key.startswith("COVERAGE_")},
+        env=_ordinary_environment(),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     assert process.returncode == 0
     return cast("dict[str, Step]", json.loads(output))
+
+
+def _ordinary_environment() -> dict[str, str]:
+    """Measuring coverage would be measured too, and so would compiling what is imported."""
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("COVERAGE_")
+    }
 
 
 async def test_no_client_blocks_the_event_loop() -> None:
