@@ -87,7 +87,8 @@ class HandlerProcess:
                 with self._lock:
                     process.start()
                     self._process = process
-                    if self._signal is not None:
+                    # Only if the handler was stopped while its process was being started.
+                    if self._signal is not None:  # pragma: no cover  # nobody can time that
                         self._send(self._signal)
             try:
                 ended = self._listen(ours)

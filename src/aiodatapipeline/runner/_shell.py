@@ -189,7 +189,10 @@ class _Process:
             async with asyncio.timeout(seconds):
                 await self.ended.wait()
                 look = _FIRST_LOOK
-                while self._send(0) and await asyncio.to_thread(_is_alive, self._popen.pid):
+                # Whether a group is empty at the first look is up to the kernel.
+                while self._send(0) and await asyncio.to_thread(  # pragma: no cover
+                    _is_alive, self._popen.pid
+                ):
                     await asyncio.sleep(look)  # nothing tells when a group is empty
                     look = min(2 * look, _LAST_LOOK)
 

@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from aiodatapipeline.runner import _shell
-from aiodatapipeline.runner._shell import Ended, NotStartedError, Script, run_script
+from aiodatapipeline.runner._shell import (
+    Ended,
+    NotStartedError,
+    Script,
+    _is_alive,  # pyright: ignore[reportPrivateUsage]
+    run_script,
+)
 from tests.runner.builtin.processes import PATIENCE, is_there, written
 
 
@@ -344,3 +350,9 @@ async def test_without_proc_a_group_is_alive_until_the_kernel_says_otherwise(
 
 def test_a_process_that_ended_while_it_was_looked_at_is_dead(tmp_path: Path) -> None:
     assert _shell.group_of(tmp_path / "stat") is None
+
+
+def test_a_group_is_alive_while_somebody_in_it_is() -> None:
+    nobody = 2**30  # more than the kernel gives
+
+    assert (_is_alive(os.getpgrp()), _is_alive(nobody)) == (True, False)
