@@ -356,3 +356,11 @@ def test_a_group_is_alive_while_somebody_in_it_is() -> None:
     nobody = 2**30  # more than the kernel gives
 
     assert (_is_alive(os.getpgrp()), _is_alive(nobody)) == (True, False)
+
+
+def test_where_there_is_no_proc_somebody_in_a_group_is_alive(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(f"{_is_alive.__module__}._PROCESSES", tmp_path / "none")
+
+    assert _is_alive(2**30)
