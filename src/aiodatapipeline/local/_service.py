@@ -12,6 +12,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar, cast
@@ -562,8 +563,12 @@ def _read(operation: str, body: bytes) -> Request[Response]:
     row = OPERATIONS.get(operation)
     if row is None:
         raise _framework("UnknownOperationException", f"there is no operation {operation[:60]!r}")
+    body = body or b"{}"
+    with suppress(pydantic.ValidationError):
+        return row.request.from_json(body)
+    # What is wrong with it is told in other words than pydantic's for JSON, if anything is.
     try:
-        members: object = json.loads(body or b"{}")
+        members: object = json.loads(body)
     except (ValueError, RecursionError):
         raise _framework("SerializationException", "the body is no JSON") from None
     if not isinstance(members, dict):
