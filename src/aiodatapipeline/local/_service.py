@@ -240,8 +240,7 @@ class Service:
     def _go_on(self) -> None:
         """After a change: give out what is ready, and see when to come back."""
         self._serve_polls()
-        row = self._store.one("SELECT min(due) FROM timer")
-        due = float("inf") if row is None or row[0] is None else float(row[0])
+        due = self._world.next_due
         if self._world.ready_groups:  # that could not be served
             due = self._resting
         due = max(due, self._resting)
@@ -266,6 +265,7 @@ class Service:
             poll = heapq.heappop(self._deadlines).poll
             if not poll.answered.done():
                 poll.answered.set_result(None)
+        self._world.see_what_is_next()
         self._go_on()
 
     def _go_off(self, now: float) -> None:
