@@ -59,17 +59,17 @@ def empty_fields(subject: Subject) -> Iterator[Finding]:
 def sizes(subject: Subject) -> Iterator[Finding]:
     """Find what has more bytes, or more parts, than the service takes."""
 
-    def too_long(at: tuple[str, str], what: str, count: int, limit: int) -> Iterator[Finding]:
-        if count > limit:
-            yield subject.finding(
-                FindingId.TOO_LONG,
-                at,
-                f"{what} {count:,} bytes of UTF-8, and {limit:,} are allowed",
-                "Make it shorter; long scripts can be kept in S3.",
-            )
+    def too_long(at: tuple[str, str], what: str, count: int, limit: int) -> Finding:
+        return subject.finding(
+            FindingId.TOO_LONG,
+            at,
+            f"{what} {count:,} bytes of UTF-8, and {limit:,} are allowed",
+            "Make it shorter; long scripts can be kept in S3.",
+        )
 
     for each in subject.resolved.objects.values():
-        yield from too_long((each.id, "id"), "has", size(each.id), MAX_NAME_BYTES)
+        if (count := size(each.id)) > MAX_NAME_BYTES:
+            yield too_long((each.id, "id"), "has", count, MAX_NAME_BYTES)
         if len(each.own) > MAX_FIELDS:
             yield subject.finding(
                 FindingId.TOO_MANY_FIELDS,
@@ -78,12 +78,13 @@ def sizes(subject: Subject) -> Iterator[Finding]:
                 "Move fields to a parent, or split the object.",
             )
         for key, values in each.own.items():
-            yield from too_long((each.id, key), "has a name of", size(key), MAX_NAME_BYTES)
-            longest = max((size(value) for value in values if isinstance(value, str)), default=0)
-            yield from too_long((each.id, key), "has", longest, MAX_FIELD_BYTES)
-        yield from too_long(
-            (each.id, ""), "the fields have", subject.bytes_of(each), MAX_OBJECT_BYTES
-        )
+            if (count := size(key)) > MAX_NAME_BYTES:
+                yield too_long((each.id, key), "has a name of", count, MAX_NAME_BYTES)
+            count = max([size(value) for value in values if isinstance(value, str)], default=0)
+            if count > MAX_FIELD_BYTES:
+                yield too_long((each.id, key), "has", count, MAX_FIELD_BYTES)
+        if (count := subject.bytes_of(each)) > MAX_OBJECT_BYTES:
+            yield too_long((each.id, ""), "the fields have", count, MAX_OBJECT_BYTES)
     parameters = len(subject.definition.parameters)
     if parameters > MAX_PARAMETERS:
         yield subject.finding(
@@ -93,4 +94,5 @@ def sizes(subject: Subject) -> Iterator[Finding]:
             "Write values that never change into the objects.",
         )
     total = sum(size(value.id) + size(value.string_value) for value in subject.definition.values)
-    yield from too_long(("", ""), "the parameter values have", total, MAX_VALUES_BYTES)
+    if total > MAX_VALUES_BYTES:
+        yield too_long(("", ""), "the parameter values have", total, MAX_VALUES_BYTES)

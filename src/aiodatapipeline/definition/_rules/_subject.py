@@ -59,11 +59,11 @@ class Subject:
     @staticmethod
     def bytes_of(each: EffectiveObject) -> int:
         """Give the bytes of an object, field names included."""
-        return sum(
-            size(key) + size(value.id if isinstance(value, Ref) else value)
-            for key, values in each.own.items()
-            for value in values
-        )
+        total = 0
+        for key, values in each.own.items():
+            for value in values:
+                total += size(key) + size(value.id if isinstance(value, Ref) else value)
+        return total
 
     @cached_property
     def types(self) -> Mapping[str, ObjectType]:
@@ -244,7 +244,7 @@ Rule = Callable[[Subject], Iterable[Finding]]
 
 def size(text: str) -> int:
     """Give the bytes of a text in UTF-8."""
-    return len(text.encode(errors="surrogatepass"))
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def way_round(cycle: tuple[str, ...]) -> str:
