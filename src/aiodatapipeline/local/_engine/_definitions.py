@@ -47,7 +47,7 @@ class Definitions:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._reports: OrderedDict[tuple[str, bool], _Checked] = OrderedDict()
+        self._reports: OrderedDict[tuple[float, str, bool], _Checked] = OrderedDict()
         self._errors: WeakKeyDictionary[Plan, Mapping[str | None, tuple[str, ...]]]
         self._errors = WeakKeyDictionary()
 
@@ -162,10 +162,10 @@ class Definitions:
 
     def _check(self, definition: Definition, body: str, *, activating: bool) -> _Checked:
         # The hour, since what is late depends on the time, and nothing else does.
-        now = as_datetime(self._world.now)
-        key = (f"{now:%Y%m%d%H}{body}", activating)
+        key = (self._world.now // 3600, body, activating)
         checked = self._reports.get(key)
         if checked is None:
+            now = as_datetime(self._world.now)
             report = check(definition, quotas=self._quotas(), activating=activating, now=now)
             checked = _Checked(report, _written(report.to_validation()))
             if len(body) < _LONG:
