@@ -483,7 +483,7 @@ class Service:
 
     def _describe_pipelines(self, request: DescribePipelinesRequest) -> bytes:
         found = [self._lifecycle.get(each) for each in request.pipeline_ids]
-        described = [self._views.describe_pipeline(each).to_wire() for each in found]
+        described = [self._views.describe_pipeline(each) for each in found]
         return _json({"pipelineDescriptionList": described})
 
     def _evaluate(self, request: EvaluateExpressionRequest) -> bytes:
