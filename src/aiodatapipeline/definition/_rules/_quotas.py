@@ -90,7 +90,7 @@ def _sizes_of(subject: Subject, each: EffectiveObject) -> Iterator[Finding]:
         count = max([size(value) for value in values if isinstance(value, str)], default=0)
         if count > MAX_FIELD_BYTES:
             yield _too_long(subject, (each.id, key), "has", count, MAX_FIELD_BYTES)
-    if (count := subject.bytes_of(each)) > MAX_OBJECT_BYTES:
+    if (count := subject.bytes_of[each.id]) > MAX_OBJECT_BYTES:
         yield _too_long(subject, (each.id, ""), "the fields have", count, MAX_OBJECT_BYTES)
 
 

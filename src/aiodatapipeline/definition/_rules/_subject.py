@@ -53,17 +53,13 @@ class Subject:
         return tuple(
             each
             for each in self.resolved.objects.values()
-            if len(each.own) <= MAX_FIELDS and self.bytes_of(each) <= MAX_OBJECT_BYTES
+            if len(each.own) <= MAX_FIELDS and self.bytes_of[each.id] <= MAX_OBJECT_BYTES
         )
 
-    @staticmethod
-    def bytes_of(each: EffectiveObject) -> int:
-        """Give the bytes of an object, field names included."""
-        total = 0
-        for key, values in each.own.items():
-            for value in values:
-                total += size(key) + size(value.id if isinstance(value, Ref) else value)
-        return total
+    @cached_property
+    def bytes_of(self) -> Mapping[str, int]:
+        """The bytes of each object by id, field names included."""
+        return {object_id: _bytes_of(each) for object_id, each in self.resolved.objects.items()}
 
     @cached_property
     def types(self) -> Mapping[str, ObjectType]:
@@ -237,6 +233,14 @@ def _is_astray(each: EffectiveObject) -> bool:
     if "parent" not in each.own:
         return False
     return each.parent is None or each.own["parent"] != (Ref(each.parent.id),)
+
+
+def _bytes_of(each: EffectiveObject) -> int:
+    total = 0
+    for key, values in each.own.items():
+        for value in values:
+            total += size(key) + size(value.id if isinstance(value, Ref) else value)
+    return total
 
 
 Rule = Callable[[Subject], Iterable[Finding]]
