@@ -798,6 +798,15 @@ def test_a_backfill_with_cascading_failures_has_the_words_of_the_service() -> No
     )
 
 
+def test_cascading_failures_are_no_matter_where_the_own_schedule_is_not_late() -> None:
+    soon = {"type": "Schedule", "period": "1 day", "startDateTime": "2099-01-01T00:00:00"}
+    definition = good(
+        {"Soon": soon, "Work": {"failureAndRerunMode": "cascade", "schedule": {"ref": "Soon"}}}
+    )
+
+    assert found(definition, now=NOW) == [(FindingId.BACKFILL, "Daily", "startDateTime")]
+
+
 def test_on_demand_there_is_no_backfill() -> None:
     definition = good({"Default": ON_DEMAND, "Daily": None})
 
