@@ -592,12 +592,12 @@ def test_far_too_many_objects_take_no_time() -> None:
     chain = tuple(
         PipelineObject.of(f"O{n}", {"parent": "x", "myX": "#{myY}"}) for n in range(20_000)
     )
-    began = time.perf_counter()
+    began = time.process_time()
 
     finding = only(Definition(objects=chain))
 
     assert finding.id is FindingId.TOO_MANY_OBJECTS
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_cycle_of_ten_thousand_parents_is_told_and_nothing_hangs() -> None:
