@@ -311,8 +311,19 @@ def test_what_names_no_file_is_refused(path: str) -> None:
         Store(path)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no name of a file has a colon there")
+def test_a_name_that_looks_like_a_uri_is_that_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    Store("file:store?mode=memory").close()
+
+    assert [each.name for each in tmp_path.iterdir()] == ["file:store?mode=memory"]
+
+
 def test_a_directory_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"cannot open the store .*unable to open"):
+    with pytest.raises(StoreError, match=r"cannot open the store .* it is a directory"):
         Store(str(tmp_path))
 
 

@@ -93,9 +93,11 @@ class Store:
         self._batch = self._settled = Batch(settled=True)
         if not path or "\0" in path:  # SQLite would keep it in a file without a name
             raise StoreError(f"cannot open the store {path!r}: that is no name of a file")
+        # SQLite may take a name that begins with "file:" for a URI, and no absolute path.
+        name = path if path == MEMORY else str(Path(path).absolute())
         try:
             self._db = sqlite3.connect(
-                path, isolation_level=None, cached_statements=512, timeout=_PATIENCE
+                name, isolation_level=None, cached_statements=512, timeout=_PATIENCE
             )
         except sqlite3.Error as error:
             raise StoreError(self._explained(error)) from error
@@ -163,6 +165,8 @@ class Store:
                 return f"{self._path!r} is no store of a local service: it is no SQLite database"
             case [_, "READONLY"]:
                 return f"cannot open the store {self._path!r}: it must not be written"
+            case [_, "CANTOPEN"] if Path(self._path).is_dir():
+                return f"cannot open the store {self._path!r}: it is a directory"
             case [_, "CANTOPEN"] if not Path(self._path).parent.is_dir():
                 return f"cannot open the store {self._path!r}: its directory is not there"
             case _:
