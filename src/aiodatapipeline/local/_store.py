@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,10 +167,9 @@ class Store:
                 return f"{self._path!r} is no store of a local service: it is no SQLite database"
             case [_, "READONLY"]:
                 return f"cannot open the store {self._path!r}: it must not be written"
-            case [_, "CANTOPEN"] if Path(self._path).is_dir():
-                return f"cannot open the store {self._path!r}: it is a directory"
-            case [_, "CANTOPEN"] if not Path(self._path).parent.is_dir():
-                return f"cannot open the store {self._path!r}: its directory is not there"
+            case [_, "CANTOPEN" | "IOERR"]:
+                why = _seen_at(Path(self._path)) or error
+                return f"cannot open the store {self._path!r}: {why}"
             case _:
                 return f"cannot open the store {self._path!r}: {error}"
 
@@ -279,3 +280,21 @@ class Store:
         """Write what is not on disk yet, and close the file."""
         self._commit(self._batch)
         self._db.close()
+
+
+def _seen_at(path: Path) -> str:
+    """Say why a file cannot be opened, if that can be seen."""
+    try:
+        directory = stat.S_ISDIR(path.parent.stat().st_mode)
+    except PermissionError:
+        return "its directory cannot be looked into"
+    except OSError:
+        directory = False
+    if not directory:
+        return "its directory is not there"
+    if os.path.isdir(path):  # noqa: PTH112  # never raises
+        return "it is a directory"
+    for each, what in ((path, "it"), (path.parent, "its directory")):
+        if os.access(each, os.F_OK) and not os.access(each, os.W_OK):
+            return f"{what} must not be written"
+    return ""
