@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import ConfigDict
 
 from aiodatapipeline.operations import OPERATIONS
 
@@ -46,10 +46,6 @@ _ALWAYS_APPLIED = frozenset({FaultKind.LATE, FaultKind.HALF, FaultKind.WRONG_CRC
 _NEVER_APPLIED = frozenset({FaultKind.THROTTLE, FaultKind.SKEWED_CLOCK})
 
 
-def _several(names: Sequence[str]) -> Sequence[str]:
-    return (names,) if isinstance(names, str) else names
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something that goes wrong, and for which calls.
@@ -70,7 +66,7 @@ class Fault:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: FaultKind
-    operations: Annotated[Sequence[str], BeforeValidator(_several)] = ()
+    operations: str | Sequence[str] = ()  # to pydantic, the one is not the other
     first: int = 1
     times: int | None = None
     probability: float = 1.0
@@ -81,7 +77,9 @@ class Fault:
     def __post_init__(self) -> None:
         """Refuse what makes no sense, in words."""
         object.__setattr__(self, "kind", FaultKind(self.kind))
-        object.__setattr__(self, "operations", tuple(_several(self.operations)))
+        one = isinstance(self.operations, str)
+        named = (self.operations,) if one else tuple(self.operations)
+        object.__setattr__(self, "operations", named)
         for wrong, message in self._doubts():
             if wrong:
                 raise ValueError(message)
