@@ -179,6 +179,26 @@ async def test_a_member_that_breaks_a_limit_is_named_and_not_repeated(
 
 
 @pytest.mark.parametrize(
+    ("members", "constraint"),
+    [
+        ({"pipelineId": ""}, "Member must have length greater than or equal to 1"),
+        ({"objectIds": ["x"] * 101}, "Member must have length less than or equal to 100"),
+        ({"objectIds": "x"}, "Member must be a list"),
+        ({"marker": 7}, "Member must be a string"),
+        ({"marker": "x" * 1025}, "Member must have length less than or equal to 1024"),
+        ({"evaluateExpressions": "yes"}, "Member must be a boolean"),
+    ],
+)
+async def test_a_constraint_is_told_in_words_of_the_wire(
+    place: Place, members: dict[str, object], constraint: str
+) -> None:
+    asked: dict[str, object] = {"pipelineId": "x", "objectIds": ["x"], **members}
+    answer: str = await place.ask("DescribeObjects", **asked)
+
+    assert answer.endswith(f" failed to satisfy constraint: {constraint}")
+
+
+@pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"{", "SerializationException: the body is no JSON"),

@@ -18,6 +18,7 @@ from itertools import count
 from typing import TypeVar, cast
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from aiodatapipeline._clock import Appointment, Clock
 from aiodatapipeline._seam import Reply
@@ -583,13 +584,36 @@ def _read(operation: str, body: bytes) -> Request[Response]:
 
 def _wrong(error: pydantic.ValidationError) -> ServiceError:
     """Say what is wrong with a request in the words that AWS has for it."""
-    found = error.errors(include_url=False, include_context=False)
+    found = error.errors(include_url=False)
     first = found[0]
     where = ".".join(map(str, first["loc"])) or "the body"
     if first["type"] == "missing" or first["input"] is None:
         text = f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
     else:  # the value is not repeated: it may be a secret
-        text = f"Value at '{where}' failed to satisfy constraint: {first['msg']}"
+        text = f"Value at '{where}' failed to satisfy constraint: {_constraint(first)}"
     count_ = len(found)
     noun = "error" if count_ == 1 else "errors"
     return _framework("ValidationException", f"{count_} validation {noun} detected: {text}")
+
+
+_TOO_LONG = "Member must have length less than or equal to {max_length}"
+# By pydantic's names. Those of lengths and enums are AWS's own words.
+_CONSTRAINTS = {
+    "too_long": _TOO_LONG,
+    "string_too_long": _TOO_LONG,
+    "string_too_short": "Member must have length greater than or equal to {min_length}",
+    "enum": "Member must satisfy enum value set: [{expected}]",
+    "bool_type": "Member must be a boolean",
+    "datetime_type": "Member must be a number of seconds since the epoch",
+    "int_type": "Member must be an integer",
+    "model_type": "Member must be an object",
+    "string_type": "Member must be a string",
+    "tuple_type": "Member must be a list",
+}
+
+
+def _constraint(found: ErrorDetails) -> str:
+    words = _CONSTRAINTS.get(found["type"])
+    if words is None:
+        return found["msg"].removeprefix("Value error, ")
+    return words.format(**found.get("ctx", {}))

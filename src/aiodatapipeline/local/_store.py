@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,9 +106,11 @@ class Store:
         self._batch = self._settled = Batch(settled=True)
         if not path or "\0" in path:  # SQLite would keep it in a file without a name
             raise StoreError(f"cannot open the store {path!r}: that is no name of a file")
+        # SQLite may take a name that begins with "file:" for a URI, and no absolute path.
+        name = path if path == MEMORY else str(Path(path).absolute())
         try:
             self._db = sqlite3.connect(
-                path, isolation_level=None, cached_statements=512, timeout=_PATIENCE
+                name, isolation_level=None, cached_statements=512, timeout=_PATIENCE
             )
         except sqlite3.Error as error:
             raise StoreError(self._explained(error)) from error
@@ -174,8 +178,9 @@ class Store:
                 return f"{self._path!r} is no store of a local service: it is no SQLite database"
             case [_, "READONLY"]:
                 return f"cannot open the store {self._path!r}: it must not be written"
-            case [_, "CANTOPEN"] if not Path(self._path).parent.is_dir():
-                return f"cannot open the store {self._path!r}: its directory is not there"
+            case [_, "CANTOPEN" | "IOERR"]:
+                why = _seen_at(Path(self._path)) or error
+                return f"cannot open the store {self._path!r}: {why}"
             case _:
                 return f"cannot open the store {self._path!r}: {error}"
 
@@ -304,3 +309,21 @@ class Store:
         if self._batch is not self._settled:
             self._commit(self._batch)
         self._db.close()
+
+
+def _seen_at(path: Path) -> str:
+    """Say why a file cannot be opened, if that can be seen."""
+    try:
+        directory = stat.S_ISDIR(path.parent.stat().st_mode)
+    except PermissionError:
+        return "its directory cannot be looked into"
+    except OSError:
+        directory = False
+    if not directory:
+        return "its directory is not there"
+    if os.path.isdir(path):  # noqa: PTH112  # never raises
+        return "it is a directory"
+    for each, what in ((path, "it"), (path.parent, "its directory")):
+        if os.access(each, os.F_OK) and not os.access(each, os.W_OK):
+            return f"{what} must not be written"
+    return ""

@@ -25,7 +25,6 @@ from aiodatapipeline.operations import DescribeObjectsRequest, QueryObjectsReque
 
 # The size of a page is documented for QueryObjects alone.
 _PIPELINES_PER_PAGE = 50
-_OBJECTS_PER_PAGE = 25
 _IDS_PER_PAGE = 100
 # The greatest number of SQLite.
 _MOST = 2**63
@@ -175,7 +174,7 @@ class Views:
             InvalidRequestException: One is not there, or cannot be evaluated.
         """
         first = _read_marker(request.marker)[0] if request.marker else 0
-        ids = request.object_ids[first : first + _OBJECTS_PER_PAGE]
+        ids = request.object_ids[first : first + self._world.switches.objects_per_page]
         evaluate = bool(request.evaluate_expressions)
         found = [self._object(pipeline, each, evaluate=evaluate).to_wire() for each in ids]
         more = len(request.object_ids) > first + len(ids)
