@@ -21,6 +21,14 @@ P = ParamSpec("P")
 Pipeline = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="The id of the pipeline, such as df-0123.")
 ]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Another service than AWS's, such as a local one."),
+]
+Region = Annotated[str | None, typer.Option(metavar="REGION", help="The region of AWS.")]
+Profile = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A profile of the files in ~/.aws.")
+]
 Output = Annotated[
     Format, typer.Option("--output", help="A table for people, or a JSON document for programs.")
 ]
@@ -50,22 +58,9 @@ class Context:
 _COMMON = [
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
     for name, default, annotation in (
-        (
-            "endpoint_url",
-            None,
-            Annotated[
-                str | None,
-                typer.Option(
-                    metavar="URL", help="Another service than AWS's, such as a local one."
-                ),
-            ],
-        ),
-        ("region", None, Annotated[str | None, typer.Option(help="The region of AWS.")]),
-        (
-            "profile",
-            None,
-            Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")],
-        ),
+        ("endpoint_url", None, EndpointUrl),
+        ("region", None, Region),
+        ("profile", None, Profile),
         ("output", Format.TABLE, Output),
     )
 ]

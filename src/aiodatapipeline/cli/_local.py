@@ -32,9 +32,11 @@ _PROFILES = {"strict": Switches.STRICT, "lenient": Switches.LENIENT, "hostile": 
 
 def local(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 for a free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="To listen on; 0 for a free one.")
     ] = 4180,
     store: Annotated[
         str, typer.Option(metavar="FILE", help="The file of the state, or :memory:.")

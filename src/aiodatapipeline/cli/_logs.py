@@ -78,7 +78,8 @@ async def logs(
         bool, typer.Option("--failed", help="Only of attempts that ended and did not succeed.")
     ] = False,
     lines: Annotated[
-        int, typer.Option(min=0, help="How many lines of the end of each log are shown.")
+        int,
+        typer.Option(metavar="N", min=0, help="How many lines of the end of each log are shown."),
     ] = 50,
 ) -> Answer:
     """Show the errors of attempts, and where their logs are.
