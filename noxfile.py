@@ -82,9 +82,9 @@ def crash(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types of src, tests and stubs with mypy and pyright, both strict."""
+    """Check the types of src, tests, examples and stubs with mypy and pyright, both strict."""
     session.install("-e", ".[cli]", *group("typing"))
-    session.run("mypy", "src", "tests", "stubs")
+    session.run("mypy", "src", "tests", "examples", "stubs")
     session.run("pyright")
 
 
