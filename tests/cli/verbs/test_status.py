@@ -118,6 +118,26 @@ def test_a_watch_tells_failures_by_its_exit_code(served: Served, cli: Cli) -> No
     assert [each["status"] for each in document["runs"]] == ["FAILED"]
 
 
+def test_a_watch_ends_when_the_rest_waits_for_what_failed(served: Served, cli: Cli) -> None:
+    made = served.create(
+        shell("Load"),
+        shell("Report", dependsOn=ref("Load")),
+        shell("Send", dependsOn=ref("Report")),
+        shell("Apart"),
+    )
+    for task in (served.begin(), served.begin()):
+        served.end(task, "FAILED" if task.attempt_id.startswith(LOAD) else "FINISHED")
+
+    document = cli("status", made, *WATCH, "--output", "json", exit_code=1).document
+
+    assert {each["component"]: each["status"] for each in document["runs"]} == {
+        "Load": "FAILED",
+        "Report": "WAITING_ON_DEPENDENCIES",
+        "Send": "WAITING_ON_DEPENDENCIES",
+        "Apart": "FINISHED",
+    }
+
+
 @pytest.mark.parametrize(
     ("status", "fields", "ended"),
     [
