@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/command-line.md do what they show, in a shell."""
+"""The shell examples of pages do what they show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 
 from aiodatapipeline.local import LocalDataPipeline
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "command-line.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGES = ("tutorial.md", "how-to/command-line.md")
 FORKS = Path(__file__).parent / "forks.py"
 PATIENCE = 100  # seconds, for a slow machine: some thirty commands
 MARK = "---- the end of a command ----"
@@ -67,9 +68,11 @@ def command(tmp_path: Path) -> Iterator[Path]:
         server.terminate()
 
 
-async def test_the_examples_do_what_they_show(command: Path, tmp_path: Path) -> None:
-    found = list(examples(PAGE.read_text(encoding="utf-8")))
-    script = "".join(f"{words}\necho '{MARK}'\n" for words, _ in found)
+@pytest.mark.parametrize("page", PAGES)
+async def test_the_examples_do_what_they_show(page: str, command: Path, tmp_path: Path) -> None:
+    found = list(examples((DOCS / page).read_text(encoding="utf-8")))
+    script = "trap 'kill $(jobs -p) 2> /dev/null' EXIT\n"
+    script += "".join(f"{words}\necho '{MARK}'\n" for words, _ in found)
 
     async with LocalDataPipeline() as service:
         environment = {
@@ -93,7 +96,7 @@ async def test_the_examples_do_what_they_show(command: Path, tmp_path: Path) -> 
         )
 
     printed = done.stdout.split(f"{MARK}\n")
-    assert len(found) > 20
+    assert len(found) > 10
     assert len(printed) == len(found) + 1
     for (words, shown), output in zip(found, printed, strict=False):
         assert pattern(shown).fullmatch(plain(output)), f"$ {words}\n{output}"
