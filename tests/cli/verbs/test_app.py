@@ -149,6 +149,40 @@ def test_a_shell_completes_commands(
     assert sorted(capsys.readouterr().out.split()) == words
 
 
+# -- the pages ------------------------------------------------------------------------------------
+
+
+_CALL = r"(?:^(?:> +)?|\$ |\$\(|&& |/bin/)aiodatapipeline ([a-z].*)$"
+
+
+def shown() -> Iterator[tuple[str, list[str]]]:
+    """The pages with every call of the command in their blocks, as words."""
+    root = PAGE.parents[2]
+    for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        blocks = re.findall(r"^```.*?^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        for call in re.findall(_CALL, "\n".join(blocks), re.MULTILINE):
+            # Of a line of the shell, what belongs to this command.
+            words = shlex.split(re.split(r" (?:2?> |[|&])|\)", call)[0])
+            # A line of output begins like a call of it, now and then.
+            if (words[0],) in COMMANDS or tuple(words[:2]) in COMMANDS:
+                yield page.name, words
+
+
+def test_the_pages_show_right_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIODATAPIPELINE_TASK_ID", "where scripts have it")
+    wrong: list[str] = []
+    calls = list(shown())
+    for page, words in calls:
+        path = next(each for each in COMMANDS if list(each) == words[: len(each)])
+        try:
+            COMMANDS[path].make_context("page", words[len(path) :])
+        except _app._WrongUse as error:
+            wrong.append(f"{page}: {words}: {error}")
+
+    assert wrong == []
+    assert len(calls) > 50
+
+
 # -- the page of the reference ----------------------------------------------------------------
 
 
