@@ -160,7 +160,7 @@ def shown() -> Iterator[tuple[str, list[str]]]:
     root = PAGE.parents[2]
     for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         blocks = re.findall(r"^```.*?^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-        for call in re.findall(_CALL, "\n".join(blocks), re.MULTILINE):
+        for call in re.findall(_CALL, "\n".join(blocks).replace("\\\n", ""), re.MULTILINE):
             # Of a line of the shell, what belongs to this command.
             words = shlex.split(re.split(r" (?:2?> |[|&])|\)", call)[0])
             # A line of output begins like a call of it, now and then.
