@@ -142,6 +142,7 @@ def _typer(name: str = "", text: str | None = None) -> typer.Typer:
         cls=_Group,
         help=text,
         add_completion=name == _NAME,
+        context_settings={"help_option_names": ["--help", "-h"]},
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

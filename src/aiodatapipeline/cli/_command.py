@@ -117,7 +117,7 @@ def _command(
     return command
 
 
-def pairs(texts: Iterable[str], what: str) -> Mapping[str, list[str]]:
+def pairs(texts: Iterable[str], what: str, form: str = "KEY=VALUE") -> Mapping[str, list[str]]:
     """Read words such as ``key=value``; a key may be there several times.
 
     Raises:
@@ -127,6 +127,6 @@ def pairs(texts: Iterable[str], what: str) -> Mapping[str, list[str]]:
     for text in texts:
         key, separator, value = text.partition("=")
         if not key or not separator:
-            raise Failure(f"{text!r} is no {what}: write it as KEY=VALUE", 2)
+            raise Failure(f"{text!r} is no {what}: write it as {form}", 2)
         found.setdefault(key, []).append(value)
     return found

@@ -133,7 +133,8 @@ def _read_credentials(path: Path | None) -> dict[str, Credential]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise Failure(f"credentials cannot be read from {where!r}: {error}", 2) from error
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise Failure(f"credentials cannot be read from {where!r}: {why}", 2) from error
     lines = [line.strip() for line in text.splitlines()]
     found: dict[str, Credential] = {}
     for number, line in enumerate(lines, 1):

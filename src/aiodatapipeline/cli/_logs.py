@@ -93,7 +93,9 @@ async def logs(
         if (not objects or _names(each) & set(objects)) and (not failed or _has_failed(each))
     ]
     document = {"pipelineId": pipeline, "attempts": [each.document() for each in found]}
-    return Answer(document, [part for each in found for part in each.shown()] or ["No attempts."])
+    whose = f" of {', '.join(objects)}" if objects else ""
+    nothing = f"No {'failed ' if failed else ''}attempts{whose}."
+    return Answer(document, [part for each in found for part in each.shown()] or [nothing])
 
 
 def _names(attempt: PipelineObject) -> set[str]:

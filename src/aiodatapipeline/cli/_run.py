@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import logging
 import sys
 from collections import deque
@@ -138,6 +139,12 @@ def _builtin(worker_group: list[str] | None, log_uri: str | None) -> TaskRunner:
             "say where to take work from: the workerGroup of the activities",
             param_hint="--worker-group",
         )
+    scheme, separator, _ = (log_uri or "").partition("://")
+    if separator and scheme.lower() not in {"file", "s3"}:
+        raise typer.BadParameter(
+            f"logs go to s3://bucket/prefix or a directory, and not to {scheme}://",
+            param_hint="--log-uri",
+        )
     try:
         made = TaskRunner(worker_group, max_concurrency=max(8, len(worker_group)))
     except ValueError as error:
@@ -173,6 +180,10 @@ def find_runner(name: str) -> TaskRunner:
         except AttributeError:
             raise _no_runner(f"{module_name!r} has no {path!r}") from None
     if not isinstance(found, TaskRunner) and callable(found):
+        try:
+            inspect.signature(found).bind()
+        except (TypeError, ValueError):
+            raise _no_runner(f"{name!r} makes no TaskRunner: it takes arguments") from None
         found = found()
     if not isinstance(found, TaskRunner):
         raise _no_runner(f"{name!r} is a {type(found).__name__} and no TaskRunner")

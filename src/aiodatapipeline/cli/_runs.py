@@ -243,7 +243,7 @@ async def list_runs(
     found = await Runs(context.client, pipeline).all(*selectors)
     now = datetime.now(UTC)
     document = {"pipelineId": pipeline, "runs": [run.document(now) for run in found]}
-    return Answer(document, [runs_table(found, now)])
+    return Answer(document, [runs_table(found, now) if found else "No such runs."])
 
 
 def _interval(text: str) -> tuple[str, str]:

@@ -123,6 +123,10 @@ def test_a_group_without_a_command_says_where_help_is(group: str, cli: Cli) -> N
     assert f"'aiodatapipeline {group} --help' shows how" in cli(group, exit_code=2).sentence
 
 
+def test_help_has_a_short_name(cli: Cli) -> None:
+    assert cli("status", "-h").stdout == cli("status", "--help").stdout
+
+
 def test_a_command_that_is_nearly_right_is_suggested(cli: Cli) -> None:
     said = cli("deactivat", exit_code=2).sentence
 
