@@ -26,7 +26,7 @@ _INTERRUPTED = 130
 # Before the texts of those of our errors that pydantic, or typer by way of it, tells.
 _PYDANTICS = "Value error, "
 # click's, which typer brings under one name or another.
-_WrongUse: type[Exception] = next(
+WrongUse: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
 
@@ -213,7 +213,7 @@ def _told(error: Exception) -> tuple[str, int]:
     # Whoever raises it has imported it.
     from aiodatapipeline.definition import DefinitionError  # noqa: PLC0415
 
-    if isinstance(error, _WrongUse):
+    if isinstance(error, WrongUse):
         return _wrong_use(error), 2
     if isinstance(error, Failure):
         return str(error), error.exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -135,7 +135,7 @@ async def status(
     runs = Runs(context.client, pipeline)
 
     async def look() -> Look:
-        return await _look(context.client, pipeline, runs, everything=everything)
+        return await look_at(context.client, pipeline, runs, everything=everything)
 
     if not watch:
         found = await look()
@@ -145,12 +145,22 @@ async def status(
     return Answer(found.document(), found.shown(), int(not found.is_good))
 
 
-async def _look(
+async def look_at(
     client: DataPipelineClient, pipeline_id: str, runs: Runs, *, everything: bool
 ) -> Look:
-    (described,) = (await client.describe_pipelines([pipeline_id])).pipeline_description_list
+    """Look at a pipeline."""
+    described = await _described(client, pipeline_id)
     found = await (runs.all() if everything else runs.current())
-    return Look(described, found, datetime.now(UTC))
+    look = Look(described, found, datetime.now(UTC))
+    if look.has_ended and described.state not in _ENDED:
+        # The last run may have ended since, and the pipeline with it.
+        return replace(look, pipeline=await _described(client, pipeline_id))
+    return look
+
+
+async def _described(client: DataPipelineClient, pipeline_id: str) -> PipelineDescription:
+    (found,) = (await client.describe_pipelines([pipeline_id])).pipeline_description_list
+    return found
 
 
 async def _watch(

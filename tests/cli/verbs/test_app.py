@@ -180,7 +180,7 @@ def test_the_pages_show_right_uses(monkeypatch: pytest.MonkeyPatch) -> None:
         path = next(each for each in COMMANDS if list(each) == words[: len(each)])
         try:
             COMMANDS[path].make_context("page", words[len(path) :])
-        except _app._WrongUse as error:
+        except _app.WrongUse as error:
             wrong.append(f"{page}: {words}: {error}")
 
     assert wrong == []
