@@ -229,11 +229,9 @@ def _told(error: Exception) -> tuple[str, int]:
 def _wrong_use(error: Exception) -> str:
     text = str(getattr(error, "format_message", error.__str__)()).replace(_PYDANTICS, "")
     command: str | None = getattr(getattr(error, "ctx", None), "command_path", None)
-    if not command:
-        return text
     # Where something is suggested, it ends with a question mark.
     joint = " " if text.endswith("?") else "; "
-    return f"{text.rstrip('.')}{joint}'{command} --help' shows how"
+    return f"{text.rstrip('.')}{joint}'{command} --help' shows how" if command else text
 
 
 def _wrong_argument(error: ValidationError) -> str:
