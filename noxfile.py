@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import nox
@@ -103,9 +105,9 @@ def crash(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types of src, tests and stubs with mypy and pyright, both strict."""
+    """Check the types of src, tests, examples and stubs with mypy and pyright, both strict."""
     session.install("-e", ".[cli]", *group("typing"))
-    session.run("mypy", "src", "tests", "stubs")
+    session.run("mypy", "src", "tests", "examples", "stubs")
     session.run("pyright")
 
 
@@ -123,6 +125,31 @@ def typing_user(session: nox.Session) -> None:
             session.run("mypy", "--strict", ".")
             session.run("pyright")
             session.run("pyright", "--verifytypes", "aiodatapipeline", "--ignoreexternal")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist, and the wheel from it: what is tracked is in them, and nothing else."""
+    session.install("build", "hatchling", "twine")
+    listed: str = session.run("git", "ls-files", external=True, silent=True)
+    tracked = {name for name in listed.splitlines() if not name.startswith(".github/")}
+    ours = {name.removeprefix("src/") for name in tracked if name.startswith("src/")}
+    with tempfile.TemporaryDirectory() as directory:
+        session.run("python", "-m", "build", "-n", "-o", directory, ".", silent=True)
+        (sdist,) = Path(directory).glob("*.tar.gz")
+        (wheel,) = Path(directory).glob("*.whl")
+        session.run("twine", "check", "--strict", str(sdist), str(wheel))
+        with tarfile.open(sdist) as archive:
+            packed = {each.name.partition("/")[2] for each in archive if each.isfile()}
+        same(session, "the sdist", packed, tracked | {"PKG-INFO"})
+        files = set(zipfile.ZipFile(wheel).namelist())
+        same(session, "the wheel", {name for name in files if ".dist-info/" not in name}, ours)
+
+
+def same(session: nox.Session, what: str, found: set[str], expected: set[str]) -> None:
+    """Fail with what is there and should not be, and the other way around."""
+    if found != expected:
+        session.error(f"{what} lacks {expected - found}, and should not have {found - expected}")
 
 
 @nox.session

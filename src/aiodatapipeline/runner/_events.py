@@ -202,10 +202,8 @@ def log(event: Event) -> None:
     )
     LOGGER.log(
         level,
-        "%s %s %s",
-        event.kind,
-        about,
-        detail,
+        "%s",
+        " ".join(each for each in (event.kind, about, detail) if each),
         extra={
             "event": str(event.kind),
             "worker_group": event.worker_group,
