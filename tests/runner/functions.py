@@ -97,6 +97,8 @@ def leaves_children(task: SyncTask) -> None:
     _note(task, os.getpid(), child.pid)
 
 
-def hogs(_task: SyncTask) -> None:
-    """Hold the interpreter's lock in C code."""
+def hogs(task: SyncTask) -> None:
+    """Hold the interpreter's lock in C code, and note from when to when."""
+    began = time.monotonic()
     sum(range(30_000_000))
+    Path(str(task.object.string("command"))).write_text(f"{began} {time.monotonic()}")
