@@ -266,8 +266,8 @@ def test_nothing_is_left_on_the_cluster(cluster: distributed.Client) -> None:
 def test_a_cluster_that_goes_away_fails_what_it_had() -> None:
     with started() as client:
         future = held(DaskExecutor(client))
-        functions.release.set()
         cast("Any", client).close()
+        functions.release.set()
 
     with pytest.raises(RuntimeError, match="the Dask cluster was lost"):
         future.result(LIMIT)
