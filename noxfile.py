@@ -20,6 +20,7 @@ nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml()
 PYTHONS = nox.project.python_versions(PROJECT)
+DASK = ("tests/runner/test_dask.py", "tests/test_docs.py", "-k", "dask or executors")
 
 # What a user of two strict type checkers has, and no more.
 USER_SETTINGS = {
@@ -45,6 +46,18 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "report")
 
 
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Run handlers on a Dask cluster: twenty packages that the other tests do without."""
+    session.install("-e", ".[cli,dask]", *group("test"))
+    session.run("coverage", "erase")
+    # In the place of what pyproject.toml leaves out, which is just this module.
+    session.run("coverage", "run", "--omit=-", "-m", "pytest", *(session.posargs or DASK))
+    if not session.posargs:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report", "--include=*/runner/dask.py", "--omit=-")
+
+
 # The oldest Python, for which the oldest versions of compiled packages have wheels.
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
@@ -52,7 +65,7 @@ def minimums(session: nox.Session) -> None:
     session.install("uv")
     session.run_install(
         "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
-        "--resolution", "lowest-direct", "-e", ".[cli]", *group("test"),
+        "--resolution", "lowest-direct", "-e", ".[cli,dask]", *group("test"),
     )  # fmt: skip
     session.run("pytest", *session.posargs)
 
@@ -83,7 +96,7 @@ def crash(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types of src, tests and stubs with mypy and pyright, both strict."""
-    session.install("-e", ".[cli]", *group("typing"))
+    session.install("-e", ".[cli,dask]", *group("typing"))
     session.run("mypy", "src", "tests", "stubs")
     session.run("pyright")
 

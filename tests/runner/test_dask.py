@@ -1,4 +1,4 @@
-"""Handlers on a Dask cluster, which is in this process."""
+"""Handlers on a Dask cluster, which is in this process. The session ``dask`` has one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from concurrent.futures import Executor, wait
 from contextlib import contextmanager
 from typing import Any, cast
 
-import distributed
 import pytest
 
-from aiodatapipeline.runner import SyncTask, dask
-from aiodatapipeline.runner.dask import DaskExecutor
+from aiodatapipeline.runner import SyncTask
 from tests.runner import functions
 from tests.runner.bed import SHELL, Bed, activity, bed
 
-LIMIT = 20.0
+pytest.importorskip("distributed", reason="nox -s dask runs them")
+
+import distributed
+
+from aiodatapipeline.runner import dask
+from aiodatapipeline.runner.dask import DaskExecutor
+
+# On a busy machine, Dask warns of slow disks.
+pytestmark = pytest.mark.filterwarnings("ignore:Creating scratch directories:UserWarning")
+
+LIMIT = 60.0
 
 
 @contextmanager
@@ -160,7 +168,7 @@ def test_what_runs_cannot_be_cancelled_and_what_waits_can(cluster: distributed.C
     waiting = executor.submit(functions.holds_a_cluster)
 
     assert not runs.cancel()
-    assert not waiting.cancel()  # it has to be found out first
+    waiting.cancel()  # whether it could be is found out in a thread
     wait([waiting], LIMIT)
     assert waiting.cancelled()
     assert waiting.cancel()
