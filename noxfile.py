@@ -107,7 +107,7 @@ def typing_user(session: nox.Session) -> None:
     session.install("hatchling", "mypy", "pyright[nodejs]")
     with tempfile.TemporaryDirectory() as directory:
         session.run("hatchling", "build", "-t", "wheel", "-d", directory, silent=True)
-        session.install(*(f"{wheel}[dask,otel]" for wheel in Path(directory).glob("*.whl")))
+        session.install(*(f"{wheel}[dask,otel,sql]" for wheel in Path(directory).glob("*.whl")))
         # Outside of the tree, where neither checker finds pyproject.toml.
         app = Path(shutil.copytree("tests/typing", Path(directory, "app")))
         Path(app, "pyrightconfig.json").write_text(json.dumps(USER_SETTINGS))
@@ -139,7 +139,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a dead reference fails it."""
-    session.install("-e", ".[cli,dask,otel]", *group("docs"))
+    session.install("-e", ".[cli,dask,otel,sql]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

@@ -151,3 +151,40 @@ async def test_a_failed_commands_last_words_are_at_the_service(
     assert attempt.string("errorId") == "ShellCommandFailed"
     assert attempt.string("errorMessage") == "exit code 4: no\\x1b[1m\ufffd good"
     assert attempt.string("errorStackTrace") == "no\\x1b[1m\ufffd good"
+
+
+def shop(file: Path) -> dict[str, object]:
+    return {
+        "id": "Shop",
+        "type": "JdbcDatabase",
+        "connectionString": f"jdbc:sqlite:{file}",
+        "jdbcDriverClass": "org.sqlite.JDBC",
+        "username": "etl",
+        "*password": "hunter2-hunter2",
+    }
+
+
+async def test_a_statement_that_the_service_cancels_is_interrupted_and_not_reported(
+    tmp_path: Path, scratch: Path
+) -> None:
+    endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x FROM c) SELECT count(*) FROM c"
+    job = {
+        "id": "Job",
+        "type": "SqlActivity",
+        "database": {"ref": "Shop"},
+        "script": f"CREATE TABLE orders (item TEXT); {endless}",
+    }
+
+    async with at_work(scratch, job, shop(tmp_path / "shop.db")) as work:
+        async with asyncio.timeout(PATIENCE):
+            while [each.progress for each in work.runner.running] != [{"statements_run": 1}]:
+                await asyncio.sleep(0.01)
+        instance = await work.instance("Job")
+        await work.client.set_status(work.pipeline_id, [instance.id], "TRY_CANCEL")
+        async with asyncio.timeout(PATIENCE):
+            while work.runner.running:
+                await asyncio.sleep(0.01)
+
+    assert names_in(scratch) == []
+    assert work.result is not None
+    assert (work.result.failed, work.result.unreported) == (0, 1)
