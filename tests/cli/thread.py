@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -26,9 +27,13 @@ class LoopThread:
     def start(self) -> None:
         self._thread.start()
 
+    def begin(self, work: Coroutine[Any, Any, ResultT]) -> Future[ResultT]:
+        """Let a coroutine run there."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def call(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run a coroutine there, and give what it gives."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        return self.begin(work).result(_PATIENCE)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import stat
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -94,10 +95,22 @@ def test_a_list_of_one_is_the_same_as_its_item() -> None:
     assert listed == alone
 
 
-def test_an_empty_list_is_the_same_as_no_key() -> None:
-    definition = Definition.from_mapping(objects({"id": "A", "key": []}))
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"objects": [{"id": "A", "key": []}]}', "<text>:1:33: 'A', member 'key'"),
+        (
+            '{"objects": [], "parameters": [{"id": "myX", "allowedValues": []}]}',
+            "<text>:1:63: 'myX', member 'allowedValues'",
+        ),
+        ('{"objects": [], "values": {"myX": []}}', "<text>:1:35: 'myX'"),
+    ],
+)
+def test_an_empty_list_would_be_lost_and_is_refused(text: str, place: str) -> None:
+    with pytest.raises(DefinitionError) as told:
+        Definition.from_text(text)
 
-    assert definition.objects[0].fields == ()
+    assert str(told.value) == f"{place}: the service keeps no empty list; leave the member out"
 
 
 def test_any_mapping_and_tuples_will_do() -> None:
@@ -313,6 +326,38 @@ def test_a_file_comes_back_the_same(name: str, tmp_path: Path) -> None:
 
     assert Definition.from_file(tmp_path / "copy.json") == definition
     assert Definition.from_mapping(definition.to_mapping()) == definition
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions_and_its_links(tmp_path: Path) -> None:
+    file, link = tmp_path / "etl.json", tmp_path / "link.json"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    definition = Definition.from_mapping(objects({"id": "A"}))
+
+    definition.write(link)
+
+    assert link.is_symlink()
+    assert Definition.from_file(file) == definition
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert sorted(tmp_path.iterdir()) == [file, link]
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "etl.json"
+    file.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copymode", full)
+    with pytest.raises(OSError, match="No space"):
+        Definition.from_mapping(objects({"id": "A"})).write(file)
+
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_text_is_pretty_and_always_the_same() -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -246,17 +243,16 @@ def format_files(
 
     What they mean stays as it is.
     """
-    texts = [(file, _formatted(file)) for file in files]
-    changed = [(file, text) for file, (old, text) in texts if text != old]
-    for file, text in changed:
+    changed = [(file, new) for file in files if (new := _formatted(file))]
+    for file, definition in changed:
         if not only_check:
-            _replace(file, text)
+            _write(definition, file)
         _output.print_all([f"{file}: {'would be formatted' if only_check else 'formatted'}"])
     raise typer.Exit(int(only_check and bool(changed)))
 
 
-def _formatted(file: Path) -> tuple[str, str]:
-    """Give a file's text, and what it should be."""
+def _formatted(file: Path) -> Definition | None:
+    """Give what a file says, or None if its text is as it should be."""
     if file == STDIN:
         raise Failure("standard input cannot be formatted: name a file, which is written anew", 2)
     definition = read_definition(file)
@@ -268,21 +264,11 @@ def _formatted(file: Path) -> tuple[str, str]:
             f"{file} has {', '.join(map(repr, others))}, which is no part of a definition and "
             "would be lost: take it out first"
         )
-    return text, definition.to_text()
+    return definition if definition.to_text() != text else None
 
 
-def _replace(file: Path, text: str) -> None:
-    """Write a file such that the old text or the new one is there, whole, whatever happens."""
-    target = file.resolve()  # a link stays one
+def _write(definition: Definition, file: Path) -> None:
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as opened:
-                opened.write(text)
-            shutil.copymode(target, name)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink()
-            raise
+        definition.write(file)
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror}") from error

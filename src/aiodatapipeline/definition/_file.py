@@ -3,14 +3,18 @@
 A file says ``{"objects": [...], "parameters": [...], "values": {...}}``; other names at the
 top are left alone. The API speaks of objects with fields. The rules between the two are the
 AWS CLI's, so that a file means the same to both; what it would send on and the service
-refuse (null, objects that are no reference) is refused here, with the place.
+refuse (null, objects that are no reference) is refused here, with the place, and so is what
+it would drop (an empty list).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -224,12 +228,27 @@ class Definition:
         return _SPREAD_REFERENCE.sub(r'{"ref": \1}', text) + "\n"
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Write the file, in UTF-8. One that is there is replaced.
+        """Write the file, in UTF-8.
+
+        One that is there is replaced such that the old text or the new one is there, whole,
+        whatever happens to the process. It keeps its permissions, and a link stays one.
 
         Raises:
             OSError: It cannot be written.
         """
-        Path(path).write_text(self.to_text(), encoding="utf-8", newline="\n")
+        target = Path(path).resolve()
+        if not target.is_file():  # nothing to lose; or a device, which cannot be replaced
+            target.write_text(self.to_text(), encoding="utf-8", newline="\n")
+            return
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".definition-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(self.to_text())
+            shutil.copymode(target, name)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink()
+            raise
 
     def find(self, object_id: str) -> PipelineObject | None:
         """Give the object with an id, the first one if there are several, or None."""
@@ -297,7 +316,7 @@ class _Reader:
             name = self._text(members.get("name", object_id), *at)
             made: list[Field] = []
             for key in sorted(members.keys() - {"id", "name"}):
-                for place, value in _each(members[key], (*path, key)):
+                for place, value in self._each(members[key], (*path, key), object_id, key):
                     made.append(self._field(key, value, place, object_id))
             yield self._model(
                 PipelineObject, (path, object_id, ""), id=object_id, name=name, fields=tuple(made)
@@ -316,7 +335,7 @@ class _Reader:
         for path, parameter_id, members in self._elements(body, "parameters"):
             made: list[ParameterAttribute] = []
             for key in sorted(members.keys() - {"id"}):
-                for place, value in _each(members[key], (*path, key)):
+                for place, value in self._each(members[key], (*path, key), parameter_id, key):
                     at = place, parameter_id, key
                     text = self._text(value, *at)
                     made.append(self._model(ParameterAttribute, at, key=key, string_value=text))
@@ -327,10 +346,23 @@ class _Reader:
     def _values(self, body: object) -> Iterator[ParameterValue]:
         path: JsonPath = ("values",)
         for value_id, values in self._members(body, path).items():
-            for place, value in _each(values, (*path, value_id)):
+            for place, value in self._each(values, (*path, value_id), value_id):
                 at = place, value_id, ""
                 text = self._text(value, *at)
                 yield self._model(ParameterValue, at, id=value_id, string_value=text)
+
+    def _each(
+        self, value: object, path: JsonPath, owner: str, member: str = ""
+    ) -> Iterator[tuple[JsonPath, object]]:
+        """Give each item of a list, or the lone value."""
+        if not _is_list(value):
+            yield path, value
+        elif value:
+            yield from (((*path, index), item) for index, item in enumerate(value))
+        else:
+            self._refuse(
+                "the service keeps no empty list; leave the member out", path, owner, member
+            )
 
     def _elements(
         self, body: object, name: str
@@ -418,11 +450,3 @@ def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
     return isinstance(value, Mapping)
-
-
-def _each(value: object, path: JsonPath) -> Iterator[tuple[JsonPath, object]]:
-    """Give each item of a list, or the lone value."""
-    if _is_list(value):
-        yield from (((*path, index), item) for index, item in enumerate(value))
-    else:
-        yield path, value

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -94,6 +94,7 @@ class Served:
         self.clock = VirtualClock(START)
         self.service = LocalDataPipeline(clock=self.clock, seed=1)
         self._names = count()
+        self._beside: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -101,8 +102,12 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.call(self.service.aclose())
-        self._thread.stop()
+        try:
+            for each in self._beside:
+                each.result(20)
+            self._thread.call(self.service.aclose())
+        finally:
+            self._thread.stop()
 
     def ask(self, work: Callable[[DataPipelineClient], Awaitable[FoundT]]) -> FoundT:
         """Do something with a client, beside the test."""
@@ -187,13 +192,13 @@ class Served:
                 await asyncio.sleep(0.001)
 
     def once_polled(self, group: str, then: Callable[[], Awaitable[object]]) -> None:
-        """Do something as soon as a worker group is polled for."""
+        """Do something as soon as a worker group is polled for; the test ends after it."""
 
         async def wait() -> None:
             await self._polled(group)
             await then()
 
-        threading.Thread(target=self._thread.call, args=(wait(),)).start()
+        self._beside.append(self._thread.begin(wait()))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -190,7 +189,6 @@ def test_a_drawing_is_coloured_by_a_pipeline(served: Served, cli: Cli, nightly: 
 
 def test_a_file_is_formatted_once_and_means_the_same(cli: Cli, nightly: Path) -> None:
     before = Definition.from_file(nightly)
-    nightly.chmod(0o640)
 
     assert cli("definition", "format", "--check", nightly, exit_code=1).stdout == (
         f"{nightly}: would be formatted\n"
@@ -201,17 +199,6 @@ def test_a_file_is_formatted_once_and_means_the_same(cli: Cli, nightly: Path) ->
 
     assert Definition.from_file(nightly) == before
     assert nightly.read_text() == before.to_text()
-    assert stat.S_IMODE(nightly.stat().st_mode) == 0o640
-
-
-def test_a_link_stays_a_link(cli: Cli, nightly: Path, tmp_path: Path) -> None:
-    link = tmp_path / "link.json"
-    link.symlink_to(nightly)
-
-    cli("definition", "format", link)
-
-    assert link.is_symlink()
-    assert nightly.read_text() == Definition.from_file(nightly).to_text()
 
 
 def test_what_formatting_would_lose_is_refused(cli: Cli, nightly: Path) -> None:
