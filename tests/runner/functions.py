@@ -65,8 +65,8 @@ def waits(task: SyncTask) -> None:
 
 
 def cleans_up(task: SyncTask) -> None:
-    _note(task, os.getpid())
     try:
+        _note(task, os.getpid())
         time.sleep(600)
     finally:
         Path(f"{task.object.string('command')}.clean").touch()
