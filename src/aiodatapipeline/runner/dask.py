@@ -18,12 +18,12 @@ from aiodatapipeline.runner._task import LOGGER
 
 try:
     import distributed
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
-        f"{error.name} is not installed: pip install 'aiodatapipeline[dask]' brings what "
+        f"{_error.name} is not installed: pip install 'aiodatapipeline[dask]' brings what "
         "aiodatapipeline.runner.dask needs",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 __all__ = ["DaskExecutor"]
 
