@@ -190,3 +190,40 @@ async def test_a_statement_that_the_service_cancels_is_interrupted_and_not_repor
     assert names_in(scratch) == []
     assert work.result is not None
     assert (work.result.failed, work.result.unreported) == (0, 1)
+
+
+async def test_a_script_fills_a_table_that_is_copied(tmp_path: Path, scratch: Path) -> None:
+    fill = {
+        "id": "Fill",
+        "type": "SqlActivity",
+        "database": {"ref": "Shop"},
+        "script": "CREATE TABLE orders (item TEXT); INSERT INTO orders VALUES (?), (?)",
+        "scriptArgument": ["tea", "coffee"],
+    }
+    copy = {
+        "id": "Copy",
+        "type": "CopyActivity",
+        "dependsOn": {"ref": "Fill"},
+        "input": {"ref": "Orders"},
+        "output": {"ref": "Report"},
+    }
+    orders = {
+        "id": "Orders",
+        "type": "SqlDataNode",
+        "table": "orders",
+        "selectQuery": "SELECT item FROM #{table} ORDER BY item",
+        "database": {"ref": "Shop"},
+    }
+    report = {"id": "Report", "type": "S3DataNode", "filePath": str(tmp_path / "report")}
+
+    async with bed() as b:
+        await b.pipeline(fill, copy, orders, report, shop(tmp_path / "shop.db"))
+        runner = b.runner()
+        add_builtin(runner, BuiltIn(scratch=scratch))
+        async with b.running(runner) as run:
+            await b.really(lambda: b.statuses_sent() == ["FINISHED"])
+            await b.advance(60)
+            await b.really(lambda: b.statuses_sent() == ["FINISHED"] * 2)
+            await run.stop()
+
+    assert (tmp_path / "report").read_text() == "coffee\ntea\n"
