@@ -140,6 +140,47 @@ async def test_units_of_one_turn_are_on_disk_together_and_before_anybody_is_told
         assert on_disk(path) == ["first", "second"]
 
 
+async def test_a_unit_that_is_alone_is_on_disk_in_the_next_turn(path: str) -> None:
+    with opened(path) as store:
+        with store.unit():
+            store.do(_ADD, "alone")
+        await asyncio.sleep(0)
+
+        assert on_disk(path) == ["alone"]
+
+
+async def test_where_units_come_at_once_those_of_the_next_turns_share_their_sync(
+    path: str,
+) -> None:
+    with opened(path) as store:
+        with store.unit() as batch:
+            store.do(_ADD, "first")
+        for kind in ("second", "third", "fourth"):
+            with store.unit() as joined:
+                store.do(_ADD, kind)
+            assert joined is batch
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        before = on_disk(path)
+        await batch.durable()
+
+        assert (before, on_disk(path)) == ([], ["first", "fourth", "second", "third"])
+
+
+async def test_units_that_come_without_end_are_not_waited_for(path: str) -> None:
+    with opened(path) as store:
+        batches: list[Batch] = []
+        for number in range(300):
+            with store.unit() as batch:
+                store.do(_ADD, str(number))
+            if number:  # the first two come together
+                await asyncio.sleep(0)
+            if batch not in batches:
+                batches.append(batch)
+
+        assert len(batches) > 300 / 100
+
+
 async def test_what_was_read_is_on_disk_when_its_batch_is(path: str) -> None:
     with opened(path) as store:
         await store.batch.durable()

@@ -12,6 +12,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar, cast
@@ -239,8 +240,7 @@ class Service:
     def _go_on(self) -> None:
         """After a change: give out what is ready, and see when to come back."""
         self._serve_polls()
-        row = self._store.one("SELECT min(due) FROM timer")
-        due = float("inf") if row is None or row[0] is None else float(row[0])
+        due = self._world.next_due
         if self._world.ready_groups:  # that could not be served
             due = self._resting
         due = max(due, self._resting)
@@ -265,6 +265,7 @@ class Service:
             poll = heapq.heappop(self._deadlines).poll
             if not poll.answered.done():
                 poll.answered.set_result(None)
+        self._world.see_what_is_next()
         self._go_on()
 
     def _go_off(self, now: float) -> None:
@@ -482,7 +483,7 @@ class Service:
 
     def _describe_pipelines(self, request: DescribePipelinesRequest) -> bytes:
         found = [self._lifecycle.get(each) for each in request.pipeline_ids]
-        described = [self._views.describe_pipeline(each).to_wire() for each in found]
+        described = [self._views.describe_pipeline(each) for each in found]
         return _json({"pipelineDescriptionList": described})
 
     def _evaluate(self, request: EvaluateExpressionRequest) -> bytes:
@@ -562,8 +563,14 @@ def _read(operation: str, body: bytes) -> Request[Response]:
     row = OPERATIONS.get(operation)
     if row is None:
         raise _framework("UnknownOperationException", f"there is no operation {operation[:60]!r}")
+    body = body or b"{}"
+    with suppress(pydantic.ValidationError):
+        return row.request.model_validate_json(
+            body, by_alias=True, by_name=False, extra="ignore", context=row.request.door
+        )
+    # Slower, it takes a little more, such as UTF-16, and what is wrong has words for people.
     try:
-        members: object = json.loads(body or b"{}")
+        members: object = json.loads(body)
     except (ValueError, RecursionError):
         raise _framework("SerializationException", "the body is no JSON") from None
     if not isinstance(members, dict):
