@@ -22,10 +22,10 @@ nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml()
 PYTHONS = nox.project.python_versions(PROJECT)
-DASK = ("tests/runner/test_dask.py", "tests/test_docs.py", "-k", "dask or executors")
-
 # On all cores; who is done takes from the others. A few tests alone are quicker without.
 ALL_TESTS = ("--numprocesses=auto", "--dist=worksteal")
+# What needs a cluster, whose threads would be beside the tests that count them.
+DASK = "dask or executors"
 # A hundred tests start a process of their own, which would compile every module that it imports.
 KEEP_PYC = {"PYTHONDONTWRITEBYTECODE": ""}
 # What a user of two strict type checkers has, and no more.
@@ -57,8 +57,9 @@ def dask(session: nox.Session) -> None:
     """Run handlers on a Dask cluster: twenty packages that the other tests do without."""
     session.install("-e", ".[cli,dask]", *group("test"))
     session.run("coverage", "erase")
+    names = session.posargs or ("-k", DASK, "tests/runner/test_dask.py", "tests/test_docs.py")
     # In the place of what pyproject.toml leaves out, which is just this module.
-    session.run("coverage", "run", "--omit=-", "-m", "pytest", *(session.posargs or DASK))
+    session.run("coverage", "run", "--omit=-", "-m", "pytest", *names)
     if not session.posargs:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--include=*/runner/dask.py", "--omit=-")
@@ -73,11 +74,10 @@ def minimums(session: nox.Session) -> None:
         "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
         "--resolution", "lowest-direct", "-e", ".[cli,dask]", *group("test"),
     )  # fmt: skip
-    # The cluster's threads would be beside the tests that count them.
-    others = (*ALL_TESTS, "--ignore=tests/runner/test_dask.py")
-    session.run("pytest", *(session.posargs or others), env=KEEP_PYC)
+    names = session.posargs or (*ALL_TESTS, "-k", f"not ({DASK})")
+    session.run("pytest", *names, env=KEEP_PYC)
     if not session.posargs:
-        session.run("pytest", *DASK)
+        session.run("pytest", "-k", DASK, "tests/runner/test_dask.py", "tests/test_docs.py")
 
 
 @nox.session
