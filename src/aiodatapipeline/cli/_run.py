@@ -41,7 +41,8 @@ def run(
         typer.Argument(
             metavar="MODULE:RUNNER",
             help="A TaskRunner, or a function that makes one. Without it, the built-in handlers "
-            "work: ShellCommandActivity, ShellCommandPrecondition, CopyActivity and Exists.",
+            "work: ShellCommandActivity, ShellCommandPrecondition, SqlActivity, CopyActivity and "
+            "Exists.",
         ),
     ] = None,
     *,
