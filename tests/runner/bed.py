@@ -16,7 +16,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
@@ -155,9 +155,10 @@ class Watched(TaskRunner):
 
     def get(self, type: str) -> Handler | None:  # noqa: A002  # the base's name
         handler = super().get(type)
-        if handler is None or handler.run_in == "process":
-            return handler
-        if isinstance(handler.run_in, ProcessPoolExecutor):
+        if handler is None:
+            return None
+        here = handler.run_in in (None, "thread") or isinstance(handler.run_in, ThreadPoolExecutor)
+        if not here:
             return handler
         return replace(handler, function=self._bed.watching(self._settings.hostname, handler))
 
