@@ -308,12 +308,14 @@ class Attempts:
 
     async def _ask(self, attempt: Attempt, job: Job) -> Ended:
         """Call the handler; that of a precondition until it is met, or the time is over."""
-        subject, handler = attempt.info.object, job.handler
+        if not job.handler.retry:
+            return await job.perform()
+        subject = attempt.info.object
         delay = _period(subject, "retryDelay") or _RETRY_DELAY
         limit = _period(subject, "preconditionTimeout") or float("inf")
         while True:
             ended = await job.perform()
-            unmet = handler.retry and isinstance(ended, Returned) and not ended.value
+            unmet = isinstance(ended, Returned) and not ended.value
             late = self._clock.time() + delay > attempt.polled_at + limit
             if not unmet or late or job.cancelled is not None:
                 return ended

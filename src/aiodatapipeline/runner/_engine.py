@@ -30,6 +30,7 @@ from aiodatapipeline.runner._events import (
     Hook,
     RunningTask,
     Status,
+    is_logged,
     log,
 )
 from aiodatapipeline.runner._handlers import Handlers
@@ -206,6 +207,9 @@ class Engine:
         worker_group: str = "",
     ) -> None:
         """Tell an event, from any thread. Nothing comes back from there."""
+        logged = is_logged(kind)
+        if not logged and self._hook is None:
+            return
         event = Event(
             kind,
             self._clock.time(),
@@ -214,8 +218,9 @@ class Engine:
             info.attempt_id if info else "",
             detail,
         )
-        with suppress(Exception):  # a filter of the application's may do anything
-            log(event)
+        if logged:
+            with suppress(Exception):  # a filter of the application's may do anything
+                log(event)
         if self._hook is not None:
             self._hook.put(event)
 
