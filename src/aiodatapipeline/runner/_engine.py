@@ -400,7 +400,8 @@ class Engine:
 
     def _note_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._changed.set()
+        if not self._tasks:
+            self._changed.set()
 
     def _note_leak(self, job: Job) -> None:
         """Let a handler that does not stop keep its place."""
