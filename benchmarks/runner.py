@@ -23,7 +23,7 @@ from benchmarks.table import show, spread, target
 
 GROUP, TYPE = "g", "ShellCommandActivity"
 # Tasks of a turn: those until everything is warm, and those that are measured.
-WARM, TASKS, ROUNDS = 30, 150, 20
+WARM, TASKS, ROUNDS = 30, 150, 15
 SHARE = 0.80
 PER_PIPELINE = 500
 
