@@ -22,8 +22,9 @@ from benchmarks.service import ours
 from benchmarks.table import show, spread, target
 
 GROUP, TYPE = "g", "ShellCommandActivity"
-# Tasks of a turn: those until everything is warm, and those that are measured.
-WARM, TASKS, ROUNDS = 30, 150, 15
+# Tasks of a turn: those until everything is warm, and those that are measured. They are few, so
+# that what disturbs one disturbs its neighbour too.
+WARM, TASKS, ROUNDS = 15, 60, 40
 SHARE = 0.80
 PER_PIPELINE = 500
 
@@ -179,12 +180,13 @@ def _report(rounds: list[dict[str, Cost]], concurrency: int) -> None:
             for name in (BARE, MEMORY, DISK)
         ),
     )
-    figure = median(ratios(MEMORY, 0))
-    target(
-        f"at least {SHARE:.2f} of a bare loop's tasks per second, {concurrency} at once",
-        figure >= SHARE,
-        f"{figure:.2f}",
-    )
+    for which, of in ((0, "tasks per second"), (1, "tasks per second of CPU")):
+        figure = median(ratios(MEMORY, which))
+        target(
+            f"at least {SHARE:.2f} of a bare loop's {of}, {concurrency} at once",
+            figure >= SHARE,
+            f"{figure:.2f}",
+        )
     print(
         f"  durable outcomes leave {median(ratios(DISK, 0, MEMORY)):.2f} of the tasks per second "
         "that there are with the outbox in memory"
