@@ -21,6 +21,10 @@ nox.options.download_python = "never"
 PROJECT = nox.project.load_toml()
 PYTHONS = nox.project.python_versions(PROJECT)
 
+# On all cores; who is done takes from the others. A few tests alone are quicker without.
+ALL_TESTS = ("--numprocesses=auto", "--dist=worksteal")
+# A hundred tests start a process of their own, which would compile every module that it imports.
+KEEP_PYC = {"PYTHONDONTWRITEBYTECODE": ""}
 # What a user of two strict type checkers has, and no more.
 USER_SETTINGS = {
     "typeCheckingMode": "strict",
@@ -39,7 +43,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests on every Python that is found; all of them together reach every branch."""
     session.install("-e", ".[cli]", *group("test"))
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or ALL_TESTS), env=KEEP_PYC)
     if not session.posargs:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report")
@@ -54,7 +58,7 @@ def minimums(session: nox.Session) -> None:
         "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
         "--resolution", "lowest-direct", "-e", ".[cli]", *group("test"),
     )  # fmt: skip
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or ALL_TESTS), env=KEEP_PYC)
 
 
 @nox.session

@@ -87,7 +87,12 @@ async def test_data_is_packed_and_unpacked(hand: Hand, data: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "content", [b"plain", gzip.compress(b"x" * 100)[:-5], gzip.compress(b"x")[:12] + b"\xff" * 20]
+    "content",
+    [
+        pytest.param(b"plain", id="not packed"),
+        pytest.param(gzip.compress(b"x" * 100)[:-5], id="cut off"),
+        pytest.param(gzip.compress(b"x")[:12] + b"\xff" * 20, id="garbled"),
+    ],
 )
 async def test_what_cannot_be_unpacked_is_named(
     hand: Hand, data: Path, tmp_path: Path, content: bytes
