@@ -78,6 +78,23 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def javascript(session: nox.Session) -> None:
+    """Talk to the local service with the AWS SDK for JavaScript, which ``tests`` may not find."""
+    if shutil.which("npm") is None:
+        session.skip("npm is not on the path")
+    session.install("-e", ".[cli]", *group("test"))
+    directory = Path(session.create_tmp()).resolve()
+    package = "@aws-sdk/client-data-pipeline"
+    session.run(
+        "npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(directory),
+        package, external=True,
+    )  # fmt: skip
+    env = {"NODE_PATH": str(directory / "node_modules")}
+    session.run("node", "-e", f"require.resolve('{package}')", env=env, external=True)
+    session.run("pytest", "tests/local/test_clients.py", "-k", "javascript", env=env)
+
+
+@nox.session
 def crash(session: nox.Session) -> None:
     """Kill the local service at 200 points under load, and look for what it acknowledged."""
     session.install("-e", ".[cli]", *group("test"))

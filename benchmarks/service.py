@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,12 +13,22 @@ from contextlib import contextmanager
 
 @contextmanager
 def ours(*arguments: str) -> Generator[tuple[str, int]]:
-    """Run a local service meanwhile; give its URL and the id of its process."""
+    """Run a local service meanwhile; give its URL and the id of its process.
+
+    What it logs is shown only if something goes wrong.
+    """
     command = [sys.executable, "-m", "aiodatapipeline.cli", "local", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         assert process.stdout is not None
         try:
             yield process.stdout.readline().split()[-1], process.pid
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read())
+            raise
         finally:
             process.terminate()
 

@@ -12,6 +12,8 @@ import re
 # What is left out of tab, line feed, return, U+0020-D7FF, E000-FFFD and 10000-10FFFF; the other
 # way round it takes 5 ms to compile, whenever this is imported.
 _REFUSED = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# The same, for the regular expressions of Rust, in which no text has half a pair.
+ALLOWED = r"\A[^\x00-\x08\x0B\x0C\x0E-\x1F\u{FFFE}\u{FFFF}]*\z"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _GAP = "\n[...]\n"
 

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.request import Request, urlopen
 
 import pytest
@@ -244,6 +245,39 @@ async def test_credentials_of_a_file_or_the_environment_are_verified(tmp_path: P
                 await client.list_pipelines()
             with pytest.raises(Exception, match="400"):
                 post(process, "/moto-api/reset")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process has no such limit there")
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        ((1024, 4096), [(4096, 4096)]),
+        ((256, -1), [(10_240, -1)]),
+        ((1024, 2**20), [(10_240, 2**20)]),
+        ((1024, 1024), []),
+        ((20_000, 20_000), []),
+        ((-1, -1), []),
+    ],
+)
+def test_as_many_connections_are_allowed_as_may_be(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[int, int],
+    wanted: list[tuple[int, int]],
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def set_(_: int, limits: tuple[int, int]) -> None:
+        asked.append(limits)
+
+    monkeypatch.setattr("resource.RLIM_INFINITY", -1)
+    monkeypatch.setattr("resource.getrlimit", Mock(return_value=limits))
+    monkeypatch.setattr("resource.setrlimit", set_)
+
+    code, _, err = run("local", "--port", "0", "--store", "no/such/store")
+
+    assert (code, asked) == (1, wanted)
+    assert "no/such/store" in sentence(err)
 
 
 def test_an_admin_sees_faults_switches_and_moves_the_clock() -> None:

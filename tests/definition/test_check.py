@@ -592,12 +592,12 @@ def test_far_too_many_objects_take_no_time() -> None:
     chain = tuple(
         PipelineObject.of(f"O{n}", {"parent": "x", "myX": "#{myY}"}) for n in range(20_000)
     )
-    began = time.perf_counter()
+    began = time.process_time()
 
     finding = only(Definition(objects=chain))
 
     assert finding.id is FindingId.TOO_MANY_OBJECTS
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_cycle_of_ten_thousand_parents_is_told_and_nothing_hangs() -> None:
@@ -796,6 +796,15 @@ def test_a_backfill_with_cascading_failures_has_the_words_of_the_service() -> No
         "backfill with scheduleStartTime 2026-01-01T00:00:00. This can result in rapid creation "
         "of pipeline objects in case of failures."
     )
+
+
+def test_cascading_failures_are_no_matter_where_the_own_schedule_is_not_late() -> None:
+    soon = {"type": "Schedule", "period": "1 day", "startDateTime": "2099-01-01T00:00:00"}
+    definition = good(
+        {"Soon": soon, "Work": {"failureAndRerunMode": "cascade", "schedule": {"ref": "Soon"}}}
+    )
+
+    assert found(definition, now=NOW) == [(FindingId.BACKFILL, "Daily", "startDateTime")]
 
 
 def test_on_demand_there_is_no_backfill() -> None:

@@ -88,6 +88,12 @@ def test_without_a_default_nothing_is_inherited_unasked() -> None:
     assert 1 not in found
 
 
+def test_the_text_of_a_key_is_the_first_that_is_none_but_a_reference() -> None:
+    found = resolved({"id": "A", "k": [parent("A"), "1", "2"]}).objects["A"]
+
+    assert (found.string("k"), found.strings("k"), found.refs("k")) == ("1", ("1", "2"), ("A",))
+
+
 def test_a_parent_that_is_not_there_gives_nothing() -> None:
     found = resolved({"id": "Default", "k": "1"}, {"id": "A", "parent": parent("B")})
 

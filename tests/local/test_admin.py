@@ -58,6 +58,13 @@ async def test_a_fault_is_added_listed_logged_and_cleared(here: Here) -> None:
     assert not here.service.faults
 
 
+async def test_a_single_operation_may_be_a_string(here: Here) -> None:
+    await here.ask("POST", "/admin/faults", {"kind": "drop", "operations": "ListPipelines"})
+
+    [kept] = here.service.faults.active.values()
+    assert kept.operations == ("ListPipelines",)
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

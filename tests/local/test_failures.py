@@ -18,6 +18,7 @@ from tests.local.service import (
     clock_time,
     data,
     every,
+    from_,
     on_demand,
     ref,
     serving,
@@ -510,6 +511,23 @@ async def test_what_is_terminated_when_its_retry_falls_due_is_not_tried_again(
     assert await pipe.ids("ATTEMPT") == [at("A", attempt=1)]
     assert await pipe.text(at("A"), "@status") == "CANCELED"
     assert await place.poll() is None
+
+
+async def test_late_counts_from_the_interval_and_is_told_once_whatever_is_rerun(
+    place: Place,
+) -> None:
+    late = shell("A", lateAfterTimeout="1 hour", onLateAction=ref("Alarm"))
+    schedule = from_("2025-12-31T22:00:00", occurrences="3")
+    pipe = await place.pipeline(every("1 hour", late, alarm("Alarm"), schedule=schedule))
+    told = [[each.node for each in place.alarms]]
+    await place.passes(HOUR)
+    for status in ("TRY_CANCEL", "RERUN"):
+        await pipe.set(status, at("A"))
+    await place.passes(2 * HOUR)
+    told.append([each.node for each in place.alarms])
+
+    past = [at("A", -2 * HOUR), at("A", -HOUR)]
+    assert told == [past, [*past, at("A")]]
 
 
 async def test_nothing_on_demand_is_late(place: Place) -> None:

@@ -208,6 +208,40 @@ async def test_the_content_type_may_be_written_as_it_is(here: Here, kind: str) -
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept-Encoding": "gzip, deflate, br, zstd"},
+        {"Accept-Encoding": "identity", "Accept": "*/*"},
+        {
+            "amz-sdk-invocation-id": "0b3c8a1e-0000-4000-8000-000000000000",
+            "amz-sdk-request": "ttl=20260101T000000Z; attempt=2; max=3",
+        },
+        {"X-Amzn-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=1"},
+        {"x-amzn-query-mode": "true", "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"},
+        {"Expect": "100-continue"},
+        {"Connection": "Keep-Alive", "TE": "trailers"},
+        {"Authorization": "AWS4-HMAC-SHA256 whatever", "X-Amz-Date": "20260101T000000Z"},
+        {"User-Agent": "aws-sdk-java/2 md/io#sync m/D,E", "x-amz-user-agent": "aws-sdk-js/3"},
+    ],
+)
+async def test_headers_that_sdks_add_change_no_answer(
+    here: Here, headers: dict[str, str | None]
+) -> None:
+    async with await Socket.connect(here.port) as one:
+        one.write(headers=headers)
+        answer = await one.read()
+        if "Expect" in headers:
+            assert (answer.status, answer.body) == (100, b"")
+            answer = await one.read()
+        one.write(headers=headers)  # on the same connection
+        again = await one.read()
+
+    assert (answer.status, answer.body) == (200, here.service.reply.body)
+    assert "content-encoding" not in answer.headers
+    assert again.status in {100, 200}
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/", 405),

@@ -8,13 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pydantic
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from aiodatapipeline._clock import VirtualClock
-from aiodatapipeline.operations import OPERATIONS
+from aiodatapipeline.errors import ServiceError
+from aiodatapipeline.local._service import _read
+from aiodatapipeline.operations import OPERATIONS, Request
 from tests.local.service import (
     HOUR,
     MINUTE,
@@ -30,6 +36,7 @@ from tests.local.service import (
     serving,
     shell,
 )
+from tests.strategies import OPERATION_NAMES, SERVICE, Wire, inputs, smallest
 
 # What each operation needs besides a pipeline or a task.
 NEEDED: dict[str, dict[str, object]] = {
@@ -172,6 +179,26 @@ async def test_a_member_that_breaks_a_limit_is_named_and_not_repeated(
 
 
 @pytest.mark.parametrize(
+    ("members", "constraint"),
+    [
+        ({"pipelineId": ""}, "Member must have length greater than or equal to 1"),
+        ({"objectIds": ["x"] * 101}, "Member must have length less than or equal to 100"),
+        ({"objectIds": "x"}, "Member must be a list"),
+        ({"marker": 7}, "Member must be a string"),
+        ({"marker": "x" * 1025}, "Member must have length less than or equal to 1024"),
+        ({"evaluateExpressions": "yes"}, "Member must be a boolean"),
+    ],
+)
+async def test_a_constraint_is_told_in_words_of_the_wire(
+    place: Place, members: dict[str, object], constraint: str
+) -> None:
+    asked: dict[str, object] = {"pipelineId": "x", "objectIds": ["x"], **members}
+    answer: str = await place.ask("DescribeObjects", **asked)
+
+    assert answer.endswith(f" failed to satisfy constraint: {constraint}")
+
+
+@pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"{", "SerializationException: the body is no JSON"),
@@ -185,6 +212,93 @@ async def test_a_member_that_breaks_a_limit_is_named_and_not_repeated(
 )
 async def test_a_body_that_is_no_request_is_refused(place: Place, body: bytes, code: str) -> None:
     assert (await place.ask("ListPipelines", body)).startswith(code)
+
+
+Asked = tuple[str, Wire]
+ASKED: st.SearchStrategy[Asked] = st.sampled_from(OPERATION_NAMES).flatmap(
+    lambda name: inputs(name).map(lambda body: (name, body))
+)
+# With all characters, half pairs too, and with what JSON knows and no request has.
+ANYTHING: st.SearchStrategy[object] = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=[]), max_size=8)
+    | st.sampled_from(["x" * 300, "x" * 10_241, "2026-01-31T00:00:00Z", "\x00", "\ufffe"])
+    | st.builds(list[object])
+    | st.builds(dict[str, object])
+)
+
+
+def spoilt(value: object, choose: Callable[[int], int], put: object) -> object:
+    """The same with something else in the place of one value, at any depth."""
+    if isinstance(value, list) and value and choose(4):
+        items = cast("list[object]", value)
+        at = choose(len(items) - 1)
+        return [*items[:at], spoilt(items[at], choose, put), *items[at + 1 :]]
+    if isinstance(value, dict) and value and choose(4):
+        members = cast("Wire", value)
+        name = sorted(members)[choose(len(members) - 1)]
+        return {**members, name: spoilt(members[name], choose, put)}
+    return put
+
+
+def read(operation: str, body: bytes) -> tuple[Request[Any], set[str]] | None:
+    try:
+        request = _read(operation, body)
+    except ServiceError:
+        return None
+    return request, request.model_fields_set
+
+
+def from_wire(operation: str, members: object) -> tuple[Request[Any], set[str]] | None:
+    """What people's own way to read a request makes of it."""
+    try:
+        request = OPERATIONS[operation].request.from_wire(cast("Wire", members))
+    except pydantic.ValidationError:
+        return None
+    return request, request.model_fields_set
+
+
+@given(ASKED)
+@example(("CreatePipeline", {"name": "\U0001f600", "uniqueId": "\t\r\n \x7f\ud7ff\ue000\ufffd"}))
+def test_a_body_is_read_as_what_it_says(asked: Asked) -> None:
+    operation, members = asked
+    expected = from_wire(operation, members)
+
+    assert expected is not None
+    assert read(operation, json.dumps(members).encode()) == expected
+    assert read(operation, json.dumps(members, ensure_ascii=False).encode()) == expected
+    assert read(operation, json.dumps(members).encode("utf-16")) == expected
+
+
+@given(ASKED, ANYTHING, st.data())
+def test_a_body_is_refused_if_what_it_says_is_none(
+    asked: Asked, put: object, data: st.DataObject
+) -> None:
+    operation, members = asked
+    wrong = spoilt(members, lambda most: data.draw(st.integers(0, most)), put)
+    if isinstance(wrong, dict):  # other bodies are refused before they are understood
+        text = json.dumps(wrong)
+
+        assert read(operation, text.encode()) == from_wire(operation, json.loads(text))
+
+
+def test_of_two_members_with_one_name_the_last_holds() -> None:
+    body = b'{"name": 1, "name": "first", "name": "last", "uniqueId": "u"}'
+
+    assert read("CreatePipeline", body) == from_wire(
+        "CreatePipeline", {"name": "last", "uniqueId": "u"}
+    )
+
+
+@pytest.mark.parametrize("operation", OPERATION_NAMES)
+def test_a_good_request_is_read_once(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(smallest(SERVICE["operations"][operation]["input"]["shape"])).encode()
+    monkeypatch.setattr(json, "loads", None)
+
+    assert read(operation, body) is not None
 
 
 async def test_no_body_is_an_empty_request(place: Place) -> None:

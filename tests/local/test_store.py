@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
@@ -138,6 +139,47 @@ async def test_units_of_one_turn_are_on_disk_together_and_before_anybody_is_told
         assert third is not first
         await first.durable()  # which has been for long, and takes no turn
         assert on_disk(path) == ["first", "second"]
+
+
+async def test_a_unit_that_is_alone_is_on_disk_in_the_next_turn(path: str) -> None:
+    with opened(path) as store:
+        with store.unit():
+            store.do(_ADD, "alone")
+        await asyncio.sleep(0)
+
+        assert on_disk(path) == ["alone"]
+
+
+async def test_where_units_come_at_once_those_of_the_next_turns_share_their_sync(
+    path: str,
+) -> None:
+    with opened(path) as store:
+        with store.unit() as batch:
+            store.do(_ADD, "first")
+        for kind in ("second", "third", "fourth"):
+            with store.unit() as joined:
+                store.do(_ADD, kind)
+            assert joined is batch
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        before = on_disk(path)
+        await batch.durable()
+
+        assert (before, on_disk(path)) == ([], ["first", "fourth", "second", "third"])
+
+
+async def test_units_that_come_without_end_are_not_waited_for(path: str) -> None:
+    with opened(path) as store:
+        batches: list[Batch] = []
+        for number in range(300):
+            with store.unit() as batch:
+                store.do(_ADD, str(number))
+            if number:  # the first two come together
+                await asyncio.sleep(0)
+            if batch not in batches:
+                batches.append(batch)
+
+        assert len(batches) > 300 / 100
 
 
 async def test_what_was_read_is_on_disk_when_its_batch_is(path: str) -> None:
@@ -305,14 +347,38 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
         Store(path)
 
 
+def test_a_file_is_no_directory_for_a_store(path: str) -> None:
+    Path(path).touch()
+
+    with pytest.raises(StoreError, match=r"store/in'.* its directory is not there"):
+        Store(f"{path}/in")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_store_that_the_disk_has_no_room_for_is_refused() -> None:
+    with pytest.raises(StoreError, match="cannot open the store '/dev/full': disk I/O error"):
+        Store("/dev/full")
+
+
 @pytest.mark.parametrize("path", ["", "a\0b"])
 def test_what_names_no_file_is_refused(path: str) -> None:
     with pytest.raises(StoreError, match="no name of a file"):
         Store(path)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no name of a file has a colon there")
+def test_a_name_that_looks_like_a_uri_is_that_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    Store("file:store?mode=memory").close()
+
+    assert [each.name for each in tmp_path.iterdir()] == ["file:store?mode=memory"]
+
+
 def test_a_directory_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"cannot open the store .*unable to open"):
+    with pytest.raises(StoreError, match=r"cannot open the store .* it is a directory"):
         Store(str(tmp_path))
 
 
@@ -380,42 +446,44 @@ except StoreError as error:
 
 _WITHOUT_RIGHTS = """
 import os, sys
-from pathlib import Path
 from aiodatapipeline.local._store import Store, StoreError
-if os.getuid() == 0:
-    os.setuid(65534)  # root may do everything
-try:
-    Store(sys.argv[1])
-except StoreError as error:
-    print(error)
+root = os.getuid() == 0
+if root:  # which may do everything
+    os.setresuid(65534, 65534, 0)
+for path in sys.argv[1:]:
+    try:
+        Store(path)
+    except StoreError as error:
+        print(error)
+if root:  # to write down which lines it ran
+    os.setresuid(0, 0, 0)
 """
 
 
-def _open_to_look_at(path: Path) -> None:
-    """Let everybody come to a directory, as those that pytest makes are nobody else's."""
-    for each in (path, *path.parents[:-2]):
-        each.chmod(each.stat().st_mode | 0o055)
+def test_where_nobody_may_write_or_look_a_store_is_refused() -> None:
+    # Not among those that pytest makes, which other users cannot come to.
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        with opened(str(place / "store")):
+            pass
+        (place / "store").chmod(0o444)
+        for directory, mode in (("shown", 0o555), ("hidden", 0o000)):
+            (place / directory).mkdir(mode=mode)
+        paths = [str(place / each) for each in ("store", "shown/store", "hidden/store")]
+        paths.append(str(place / "hidden" / "more" / "store"))
 
+        refused = in_another_process(_WITHOUT_RIGHTS, *paths).split("\n")
 
-def test_a_file_that_must_not_be_written_is_refused(path: str) -> None:
-    with opened(path):
-        pass
-    Path(path).chmod(0o444)
-    _open_to_look_at(Path(path).parent)
-
-    refused = in_another_process(_WITHOUT_RIGHTS, path)
-
-    assert refused.startswith(f"cannot open the store {path!r}: ")
-
-
-def test_a_directory_that_must_not_be_written_is_refused(tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    place.mkdir(mode=0o555)
-    _open_to_look_at(place)
-
-    refused = in_another_process(_WITHOUT_RIGHTS, str(place / "store"))
-
-    assert refused == f"cannot open the store '{place / 'store'}': unable to open database file"
+    assert [
+        each.removeprefix(f"cannot open the store {path!r}: ")
+        for each, path in zip(refused, paths, strict=True)
+    ] == [
+        "it must not be written",
+        "its directory must not be written",
+        "its directory must not be written",
+        "its directory cannot be looked into",
+    ]
 
 
 # -- versions --------------------------------------------------------------------------------------

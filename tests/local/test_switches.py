@@ -241,6 +241,28 @@ async def test_false_is_final(final: bool, then: str) -> None:
         assert (await pipe.run())["P"] == then
 
 
+@pytest.mark.parametrize(("size", "pages"), [(1, 7), (3, 3), (7, 1), (100, 1)])
+async def test_objects_per_page(size: int, pages: int) -> None:
+    async with serving(Switches(objects_per_page=size)) as place:
+        pipe = await place.pipeline(on_demand(*(shell(f"A{n}") for n in range(7))))
+        asked = {"pipelineId": pipe.id, "objectIds": [f"A{n}" for n in range(7)]}
+        page = await place.ask("DescribeObjects", **asked)
+        found = [page["pipelineObjects"]]
+        while page["hasMoreResults"]:
+            page = await place.ask("DescribeObjects", **asked, marker=page["marker"])
+            found.append(page["pipelineObjects"])
+
+        assert [each["id"] for some in found for each in some] == asked["objectIds"]
+        assert [len(some) for some in found[:-1]] == [size] * (pages - 1)
+        assert "marker" not in page
+
+
+@pytest.mark.parametrize("wrong", [{"objects_per_page": 0}, {"lease": -1.0}, {"retry_delay": -1.0}])
+def test_a_number_that_makes_no_sense_is_refused_by_its_name(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Switches(**wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("retries", [0, 1, 4])
 async def test_maximum_retries_and_retry_delay(retries: int) -> None:
     async with serving(Switches(maximum_retries=retries, retry_delay=7.0)) as place:

@@ -227,6 +227,25 @@ async def test_progress_is_kept_on_the_attempt(place: Place) -> None:
     assert instance.ref("@headAttempt") == task.attempt_id
 
 
+async def test_progress_does_not_stand_in_for_what_the_service_says(place: Place) -> None:
+    pipe = await place.pipeline(on_demand(shell("A")))
+    task = await place.take()
+    said = {
+        "@status": "FINISHED",
+        "@mine": "x",
+        "hostname": "other",
+        "errorId": "E",
+        "command": "c",
+    }
+    await place.report(task, **said, percentComplete="10")
+
+    shown = await pipe.show(task.attempt_id)
+
+    fields = [(each.key, each.string_value) for each in shown.fields if each.key in said]
+    assert sorted(fields) == [("@status", "RUNNING"), ("command", "true"), ("hostname", "host")]
+    assert shown.string("percentComplete") == "10"
+
+
 async def test_an_outcome_needs_no_report_before_it(place: Place) -> None:
     pipe = await place.pipeline(on_demand(shell("A")))
     task = await place.take()

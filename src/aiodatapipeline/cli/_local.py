@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,8 @@ _log = logging.getLogger("aiodatapipeline.local")
 
 # Secrets are in no argument, for every user of a machine can list those.
 _CREDENTIALS = "AIODATAPIPELINE_LOCAL_CREDENTIALS"
+# As many as macOS lets a process have. Usual are 256 there and 1024 on Linux.
+_MOST_FILES = 10_240
 _PROFILES = {"strict": Switches.STRICT, "lenient": Switches.LENIENT, "hostile": Switches.HOSTILE}
 
 
@@ -95,6 +98,7 @@ def local(
         )
     except ValueError as error:
         raise Failure(str(error), 2) from error
+    _allow_many_connections()
     try:
         asyncio.run(_serve(service))
     except (OSError, StoreError) as error:
@@ -109,6 +113,19 @@ async def _serve(service: LocalDataPipeline) -> None:
         typer.echo(f"listening on {service.endpoint_url}")  # which flushes
         await stopping.wait()
         _log.info("stopping")
+
+
+def _allow_many_connections() -> None:
+    """Let this process open as many files as it may: each open poll is one."""
+    if sys.platform == "win32":  # pragma: no cover  # which has no such limit
+        return
+    import resource  # noqa: PLC0415  # not there on Windows
+
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = _MOST_FILES if most == unlimited else min(most, _MOST_FILES)
+    if unlimited != usual < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _on_first_signal(stop: Callable[[], object]) -> None:

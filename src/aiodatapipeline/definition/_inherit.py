@@ -104,9 +104,12 @@ class EffectiveObject:
 
     def origin(self, key: str) -> EffectiveObject | None:
         """Give the object that a key's values come from, or None if nobody has the key."""
-        if key == "parent":
-            return self if key in self.own else None
-        return next((each for each in self.lineage() if key in each.own), None)
+        if key in self.own:
+            return self
+        each = None if key == "parent" else self.parent
+        while each is not None and key not in each.own:
+            each = each.parent
+        return each
 
     def values(self, key: str) -> tuple[str | Ref, ...]:
         """Give the texts and references of a key, in order; empty if there is none."""
@@ -115,15 +118,18 @@ class EffectiveObject:
 
     def strings(self, key: str) -> tuple[str, ...]:
         """Give the texts of a key, in order; empty if there is none."""
-        return tuple(value for value in self.values(key) if isinstance(value, str))
+        return tuple([value for value in self.values(key) if isinstance(value, str)])
 
     def refs(self, key: str) -> tuple[str, ...]:
         """Give the ids that the references of a key name, in order; empty if there is none."""
-        return tuple(value.id for value in self.values(key) if isinstance(value, Ref))
+        return tuple([value.id for value in self.values(key) if isinstance(value, Ref)])
 
     def string(self, key: str) -> str | None:
         """Give the first text of a key, or None."""
-        return next(iter(self.strings(key)), None)
+        for value in self.values(key):
+            if isinstance(value, str):
+                return value
+        return None
 
     def keys(self) -> tuple[str, ...]:
         """Give every key once: its own, then those of the parent, and so on."""

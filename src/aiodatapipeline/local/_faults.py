@@ -66,7 +66,7 @@ class Fault:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: FaultKind
-    operations: Sequence[str] = ()
+    operations: str | Sequence[str] = ()  # to pydantic, the one is not the other
     first: int = 1
     times: int | None = None
     probability: float = 1.0

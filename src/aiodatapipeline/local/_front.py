@@ -41,7 +41,7 @@ class Answering(Protocol):
         ...
 
     async def reset(self) -> None:
-        """Forget everything; open polls get their empty answer."""
+        """Forget everything; open polls stay open."""
         ...
 
 

@@ -58,6 +58,7 @@ _LARGE_BODIES = 4
 # Bytes that are kept for a client that does not read, before it is waited for.
 _UNREAD = 256 * 1024
 
+_CLOSE = "Connection: close\r\n"
 _SPELLED = {"x-amzn-requestid": "x-amzn-RequestId", "content-type": "Content-Type"}
 _FIRST_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
 
@@ -305,15 +306,8 @@ class _Requests:
         return _Written(data, self._patience, close=True)
 
     def _head(self, reply: Reply, *, close: bool) -> bytes:
-        headers = reply.headers
-        lines = "".join([f"{_SPELLED.get(name, name)}: {headers[name]}\r\n" for name in headers])
-        if "date" not in headers:
-            lines += self._date()
-        if close:
-            lines += "Connection: close\r\n"
-        return (
-            f"{_FIRST_LINES[reply.status]}{lines}Content-Length: {len(reply.body)}\r\n\r\n".encode()
-        )
+        date = "" if "date" in reply.headers else self._date()
+        return _head(reply, f"{date}{_CLOSE}" if close else date)
 
     def _date(self) -> str:
         now = int(self._clock.time())
@@ -322,6 +316,14 @@ class _Requests:
             line = f"Date: {http_date(now)}\r\n"
             self._dated = (now, line)
         return line
+
+
+def _head(reply: Reply, more: str) -> bytes:
+    """Write what comes before a body; ``more`` are lines that the reply has not."""
+    headers = reply.headers
+    lines = "".join([f"{_SPELLED.get(name, name)}: {headers[name]}\r\n" for name in headers])
+    first, length = _FIRST_LINES[reply.status], len(reply.body)
+    return f"{first}{lines}{more}Content-Length: {length}\r\n\r\n".encode()
 
 
 def _shown(page: Page) -> Callable[[bytes], Awaitable[Reply]]:
@@ -418,12 +420,7 @@ class _Connection(web.RequestHandler):
         else:
             _log.debug("what came is no request: %s", message)
             reply = refusal("SerializationException", "What came is not HTTP as it is known here")
-        lines = "".join(f"{name}: {text}\r\n" for name, text in reply.headers.items())
-        head = (
-            f"{_FIRST_LINES[reply.status]}{lines}Content-Length: {len(reply.body)}\r\n"
-            "Connection: close\r\n\r\n"
-        )
-        return _Written(head.encode() + reply.body, Patience(), close=True)
+        return _Written(_head(reply, _CLOSE) + reply.body, Patience(), close=True)
 
 
 class _Connections(web.Server):

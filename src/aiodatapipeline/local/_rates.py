@@ -1,6 +1,6 @@
 """How often an account may call each operation, on request: one token bucket for each.
 
-Source: "AWS Data Pipeline limits" in the developer guide; SERVICE.md, section 2.
+Source: "AWS Data Pipeline limits" in the developer guide.
 """
 
 from __future__ import annotations

@@ -12,11 +12,13 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar, cast
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from aiodatapipeline._clock import Appointment, Clock
 from aiodatapipeline._seam import Reply
@@ -239,8 +241,7 @@ class Service:
     def _go_on(self) -> None:
         """After a change: give out what is ready, and see when to come back."""
         self._serve_polls()
-        row = self._store.one("SELECT min(due) FROM timer")
-        due = float("inf") if row is None or row[0] is None else float(row[0])
+        due = self._world.next_due
         if self._world.ready_groups:  # that could not be served
             due = self._resting
         due = max(due, self._resting)
@@ -265,6 +266,7 @@ class Service:
             poll = heapq.heappop(self._deadlines).poll
             if not poll.answered.done():
                 poll.answered.set_result(None)
+        self._world.see_what_is_next()
         self._go_on()
 
     def _go_off(self, now: float) -> None:
@@ -482,7 +484,7 @@ class Service:
 
     def _describe_pipelines(self, request: DescribePipelinesRequest) -> bytes:
         found = [self._lifecycle.get(each) for each in request.pipeline_ids]
-        described = [self._views.describe_pipeline(each).to_wire() for each in found]
+        described = [self._views.describe_pipeline(each) for each in found]
         return _json({"pipelineDescriptionList": described})
 
     def _evaluate(self, request: EvaluateExpressionRequest) -> bytes:
@@ -562,8 +564,14 @@ def _read(operation: str, body: bytes) -> Request[Response]:
     row = OPERATIONS.get(operation)
     if row is None:
         raise _framework("UnknownOperationException", f"there is no operation {operation[:60]!r}")
+    body = body or b"{}"
+    with suppress(pydantic.ValidationError):
+        return row.request.model_validate_json(
+            body, by_alias=True, by_name=False, extra="ignore", context=row.request.door
+        )
+    # Slower, it takes a little more, such as UTF-16, and what is wrong has words for people.
     try:
-        members: object = json.loads(body or b"{}")
+        members: object = json.loads(body)
     except (ValueError, RecursionError):
         raise _framework("SerializationException", "the body is no JSON") from None
     if not isinstance(members, dict):
@@ -576,13 +584,36 @@ def _read(operation: str, body: bytes) -> Request[Response]:
 
 def _wrong(error: pydantic.ValidationError) -> ServiceError:
     """Say what is wrong with a request in the words that AWS has for it."""
-    found = error.errors(include_url=False, include_context=False)
+    found = error.errors(include_url=False)
     first = found[0]
     where = ".".join(map(str, first["loc"])) or "the body"
     if first["type"] == "missing" or first["input"] is None:
         text = f"Value null at '{where}' failed to satisfy constraint: Member must not be null"
     else:  # the value is not repeated: it may be a secret
-        text = f"Value at '{where}' failed to satisfy constraint: {first['msg']}"
+        text = f"Value at '{where}' failed to satisfy constraint: {_constraint(first)}"
     count_ = len(found)
     noun = "error" if count_ == 1 else "errors"
     return _framework("ValidationException", f"{count_} validation {noun} detected: {text}")
+
+
+_TOO_LONG = "Member must have length less than or equal to {max_length}"
+# By pydantic's names. Those of lengths and enums are AWS's own words.
+_CONSTRAINTS = {
+    "too_long": _TOO_LONG,
+    "string_too_long": _TOO_LONG,
+    "string_too_short": "Member must have length greater than or equal to {min_length}",
+    "enum": "Member must satisfy enum value set: [{expected}]",
+    "bool_type": "Member must be a boolean",
+    "datetime_type": "Member must be a number of seconds since the epoch",
+    "int_type": "Member must be an integer",
+    "model_type": "Member must be an object",
+    "string_type": "Member must be a string",
+    "tuple_type": "Member must be a list",
+}
+
+
+def _constraint(found: ErrorDetails) -> str:
+    words = _CONSTRAINTS.get(found["type"])
+    if words is None:
+        return found["msg"].removeprefix("Value error, ")
+    return words.format(**found.get("ctx", {}))

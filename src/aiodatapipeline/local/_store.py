@@ -1,16 +1,20 @@
 """The state of the service: an SQLite database, in a file or in memory.
 
 Everything that must outlive the process is in here and nowhere else. Requests change it in
-units, which happen or do not; the units of one turn of the event loop are a batch, which is
+units, which happen or do not; the units of some turns of the event loop are a batch, which is
 committed as one, and whoever has been told something waits for the batch that he was told it
-from. So an answer is on disk before it is given, and 32 answers cost one sync.
+from. So an answer is on disk before it is given, and 32 answers cost one sync. A unit that comes
+alone is committed in the next turn; where there are several, more are waited for, not for a time
+but for as long as they come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +27,11 @@ _log = logging.getLogger(__name__)
 MEMORY = ":memory:"
 # Kilobytes of pages that SQLite keeps in memory.
 _CACHE = 32_000
+# A request has its unit so many turns of the loop after its bytes were there: one wakes its
+# connection, one starts its task. Where several came at once, others are on their way.
+_TURNS = 3
+# Units that share one sync, and wait for no more.
+_CROWD = 64
 # Seconds that a file is waited for that another process has: one that stops needs no longer.
 _PATIENCE = 0.5
 
@@ -38,11 +47,15 @@ class StoreError(Exception):
 class Batch:
     """Units that are on disk together, or did not happen together."""
 
-    __slots__ = ("_failure", "_settled", "_waiting")
+    __slots__ = ("_failure", "_settled", "_waiting", "units")
+
+    units: int
+    """How many it has."""
 
     def __init__(self, *, settled: bool = False) -> None:
         self._settled, self._failure = settled, ""
         self._waiting: list[asyncio.Future[None]] = []
+        self.units = 0
 
     async def durable(self) -> None:
         """Wait until it is on disk.
@@ -93,9 +106,11 @@ class Store:
         self._batch = self._settled = Batch(settled=True)
         if not path or "\0" in path:  # SQLite would keep it in a file without a name
             raise StoreError(f"cannot open the store {path!r}: that is no name of a file")
+        # SQLite may take a name that begins with "file:" for a URI, and no absolute path.
+        name = path if path == MEMORY else str(Path(path).absolute())
         try:
             self._db = sqlite3.connect(
-                path, isolation_level=None, cached_statements=512, timeout=_PATIENCE
+                name, isolation_level=None, cached_statements=512, timeout=_PATIENCE
             )
         except sqlite3.Error as error:
             raise StoreError(self._explained(error)) from error
@@ -163,8 +178,9 @@ class Store:
                 return f"{self._path!r} is no store of a local service: it is no SQLite database"
             case [_, "READONLY"]:
                 return f"cannot open the store {self._path!r}: it must not be written"
-            case [_, "CANTOPEN"] if not Path(self._path).parent.is_dir():
-                return f"cannot open the store {self._path!r}: its directory is not there"
+            case [_, "CANTOPEN" | "IOERR"]:
+                why = _seen_at(Path(self._path)) or error
+                return f"cannot open the store {self._path!r}: {why}"
             case _:
                 return f"cannot open the store {self._path!r}: {error}"
 
@@ -229,8 +245,9 @@ class Store:
             if self._batch is self._settled and self._path != MEMORY:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._batch = Batch()
-                asyncio.get_running_loop().call_soon(self._commit, self._batch)
+                asyncio.get_running_loop().call_soon(self._gather, self._batch, 1, _TURNS)
             self._db.execute("SAVEPOINT unit")
+            self._batch.units += 1
         except sqlite3.Error as error:
             raise StoreError(self._unwritten(error)) from error
         return self._batch
@@ -244,9 +261,25 @@ class Store:
             # SQLite itself has taken everything back, as it does when the disk is full.
             self._lose(batch, error)
 
-    def _commit(self, batch: Batch) -> None:
+    def _gather(self, batch: Batch, units: int, turns: int) -> None:
+        """Commit a batch when it is alone, or no more units come to it.
+
+        Args:
+            batch: It may have been lost, or committed as the store was closed.
+            units: How many it had before.
+            turns: Of the loop that are left for others to come.
+        """
         if batch is not self._batch or batch is self._settled:
-            return  # it was lost before, or a closing store did not wait for this
+            return
+        if batch.units > units:
+            turns = _TURNS
+        if turns and 1 < batch.units < _CROWD:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._gather, batch, batch.units, turns - 1)
+        else:
+            self._commit(batch)
+
+    def _commit(self, batch: Batch) -> None:
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
@@ -273,5 +306,24 @@ class Store:
 
     def close(self) -> None:
         """Write what is not on disk yet, and close the file."""
-        self._commit(self._batch)
+        if self._batch is not self._settled:
+            self._commit(self._batch)
         self._db.close()
+
+
+def _seen_at(path: Path) -> str:
+    """Say why a file cannot be opened, if that can be seen."""
+    try:
+        directory = stat.S_ISDIR(path.parent.stat().st_mode)
+    except PermissionError:
+        return "its directory cannot be looked into"
+    except OSError:
+        directory = False
+    if not directory:
+        return "its directory is not there"
+    if os.path.isdir(path):  # noqa: PTH112  # never raises
+        return "it is a directory"
+    for each, what in ((path, "it"), (path.parent, "its directory")):
+        if os.access(each, os.F_OK) and not os.access(each, os.W_OK):
+            return f"{what} must not be written"
+    return ""

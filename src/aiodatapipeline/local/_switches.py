@@ -7,7 +7,7 @@ suggests, ``STRICT``, ``LENIENT`` and ``HOSTILE`` are named sets of others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import ClassVar
 
@@ -81,6 +81,8 @@ class Switches:
         reactivation_reruns: Whether activating an on-demand pipeline that runs cancels and
             reruns it; otherwise it is refused.
         block_backfill: Whether a schedule that began over a day ago cannot be activated.
+        objects_per_page: How many objects DescribeObjects gives at once: 100, since the AWS CLI
+            asks for so many and reads no second page; the reference has 25 in mind.
         maximum_retries: How often a failed attempt is tried again, if no object says so.
         retry_delay: Seconds between attempts, if no object says so.
         minimum_retry_delay: Seconds that a shorter ``retryDelay`` is raised to.
@@ -105,9 +107,17 @@ class Switches:
     false_is_final: bool = False
     reactivation_reruns: bool = True
     block_backfill: bool = False
+    objects_per_page: int = 100
     maximum_retries: int = 2
     retry_delay: float = 600.0
     minimum_retry_delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense."""
+        for each in fields(self):
+            value, least = getattr(self, each.name), int(each.name == "objects_per_page")
+            if isinstance(value, (int, float)) and not value >= least:
+                raise ValueError(f"the switch {each.name} is {least} or more, not {value}")
 
     STRICT: ClassVar[Switches]
     """Every doubt goes against the caller: short leases, nothing late is taken."""
@@ -128,6 +138,7 @@ Switches.STRICT = Switches(
     limit_in_bytes=True,
     reactivation_reruns=False,
     block_backfill=True,
+    objects_per_page=25,
     minimum_retry_delay=120.0,
 )
 Switches.LENIENT = Switches(
@@ -153,4 +164,5 @@ Switches.HOSTILE = Switches(
     throttle_shape=ThrottleShape.UNAVAILABLE,
     notices_hangup=False,
     false_is_final=True,
+    objects_per_page=25,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from aiodatapipeline.definition._catalog import Kind, ValueKind
 from aiodatapipeline.definition._findings import Finding, FindingId, Severity
@@ -80,11 +81,6 @@ class _Names:
         self._subject = subject
         self._steps: dict[tuple[frozenset[str], str], _Step] = {}
         self._heirs_have: dict[str, tuple[frozenset[str], bool]] = {}
-        self._referrers: dict[str, list[EffectiveObject]] = {}
-        for each in subject.objects:
-            for refs in map(each.refs, each.own):
-                for target in dict.fromkeys(refs):
-                    self._referrers.setdefault(target, []).append(each)
 
     def problem(self, each: EffectiveObject, path: tuple[str, ...]) -> str | None:
         """Say why a path stands for nothing, or None if it stands for something."""
@@ -112,6 +108,16 @@ class _Names:
         if self._heirs_may_have(each, name):
             return None
         return f"neither {shown(each.id)} has such a field nor anything that inherits from it"
+
+    @cached_property
+    def _referrers(self) -> Mapping[str, list[EffectiveObject]]:
+        """For each id, the objects that refer to it."""
+        found: dict[str, list[EffectiveObject]] = {}
+        for each in self._subject.objects:
+            for refs in map(each.refs, each.own):
+                for target in dict.fromkeys(refs):
+                    found.setdefault(target, []).append(each)
+        return found
 
     def _problem_of_node(self, each: EffectiveObject, path: tuple[str, ...]) -> str | None:
         """The node is whoever refers to the object, or inherits that it does: any of them.

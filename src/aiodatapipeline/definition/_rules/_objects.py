@@ -17,13 +17,14 @@ _USER_FIELD = re.compile(r"\*?my[A-Z_]")
 # may be called so is not documented.
 MAX_LEVELS = 100  # more than a pipeline has objects, unless its quota was raised
 _RESERVED = {"@": Severity.ERROR, "Service_": Severity.WARNING}
+_RESERVED_PREFIXES = tuple(_RESERVED)
 
 
 def reserved_names(subject: Subject) -> Iterator[Finding]:
     """Find names that only the service gives."""
     for each in subject.objects:
-        prefix = next((one for one in _RESERVED if each.id.startswith(one)), None)
-        if prefix:
+        if each.id.startswith(_RESERVED_PREFIXES):
+            prefix = next(one for one in _RESERVED if each.id.startswith(one))
             yield subject.finding(
                 FindingId.RESERVED_NAME,
                 (each.id, "id"),
@@ -157,7 +158,10 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
         known = subject.types.get(each.id)
         if known is None or subject.is_open(each):
             continue
-        for group in (*((key,) for key in known.required), *known.one_of):
+        for key in known.required:
+            if key not in each:
+                yield _missing(subject, each, (key,))
+        for group in known.one_of:
             if not any(key in each for key in group):
                 yield _missing(subject, each, group)
         is_activity = known.kind is Kind.ACTIVITY

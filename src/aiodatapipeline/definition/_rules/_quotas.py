@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aiodatapipeline.definition._findings import Finding, FindingId
+from aiodatapipeline.definition._inherit import EffectiveObject
 from aiodatapipeline.definition._rules._subject import MAX_FIELDS, MAX_OBJECT_BYTES, Subject, size
 
 # Quotas that cannot be adjusted. Source: "AWS Data Pipeline Limits" in the developer guide, and
@@ -58,32 +59,8 @@ def empty_fields(subject: Subject) -> Iterator[Finding]:
 
 def sizes(subject: Subject) -> Iterator[Finding]:
     """Find what has more bytes, or more parts, than the service takes."""
-
-    def too_long(at: tuple[str, str], what: str, count: int, limit: int) -> Iterator[Finding]:
-        if count > limit:
-            yield subject.finding(
-                FindingId.TOO_LONG,
-                at,
-                f"{what} {count:,} bytes of UTF-8, and {limit:,} are allowed",
-                "Make it shorter; long scripts can be kept in S3.",
-            )
-
     for each in subject.resolved.objects.values():
-        yield from too_long((each.id, "id"), "has", size(each.id), MAX_NAME_BYTES)
-        if len(each.own) > MAX_FIELDS:
-            yield subject.finding(
-                FindingId.TOO_MANY_FIELDS,
-                (each.id, ""),
-                f"there are {len(each.own)} fields, and {MAX_FIELDS} are allowed",
-                "Move fields to a parent, or split the object.",
-            )
-        for key, values in each.own.items():
-            yield from too_long((each.id, key), "has a name of", size(key), MAX_NAME_BYTES)
-            longest = max((size(value) for value in values if isinstance(value, str)), default=0)
-            yield from too_long((each.id, key), "has", longest, MAX_FIELD_BYTES)
-        yield from too_long(
-            (each.id, ""), "the fields have", subject.bytes_of(each), MAX_OBJECT_BYTES
-        )
+        yield from _sizes_of(subject, each)
     parameters = len(subject.definition.parameters)
     if parameters > MAX_PARAMETERS:
         yield subject.finding(
@@ -93,4 +70,34 @@ def sizes(subject: Subject) -> Iterator[Finding]:
             "Write values that never change into the objects.",
         )
     total = sum(size(value.id) + size(value.string_value) for value in subject.definition.values)
-    yield from too_long(("", ""), "the parameter values have", total, MAX_VALUES_BYTES)
+    if total > MAX_VALUES_BYTES:
+        yield _too_long(subject, ("", ""), "the parameter values have", total, MAX_VALUES_BYTES)
+
+
+def _sizes_of(subject: Subject, each: EffectiveObject) -> Iterator[Finding]:
+    if (count := size(each.id)) > MAX_NAME_BYTES:
+        yield _too_long(subject, (each.id, "id"), "has", count, MAX_NAME_BYTES)
+    if len(each.own) > MAX_FIELDS:
+        yield subject.finding(
+            FindingId.TOO_MANY_FIELDS,
+            (each.id, ""),
+            f"there are {len(each.own)} fields, and {MAX_FIELDS} are allowed",
+            "Move fields to a parent, or split the object.",
+        )
+    for key, values in each.own.items():
+        if (count := size(key)) > MAX_NAME_BYTES:
+            yield _too_long(subject, (each.id, key), "has a name of", count, MAX_NAME_BYTES)
+        count = max([size(value) for value in values if isinstance(value, str)], default=0)
+        if count > MAX_FIELD_BYTES:
+            yield _too_long(subject, (each.id, key), "has", count, MAX_FIELD_BYTES)
+    if (count := subject.bytes_of[each.id]) > MAX_OBJECT_BYTES:
+        yield _too_long(subject, (each.id, ""), "the fields have", count, MAX_OBJECT_BYTES)
+
+
+def _too_long(subject: Subject, at: tuple[str, str], what: str, count: int, limit: int) -> Finding:
+    return subject.finding(
+        FindingId.TOO_LONG,
+        at,
+        f"{what} {count:,} bytes of UTF-8, and {limit:,} are allowed",
+        "Make it shorter; long scripts can be kept in S3.",
+    )

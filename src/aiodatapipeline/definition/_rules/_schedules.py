@@ -90,8 +90,10 @@ def backfills(subject: Subject) -> Iterator[Finding]:
     late: dict[str, datetime] = {}
     for each in subject.objects:
         known = subject.types.get(each.id)
+        if known is None or known.kind is not Kind.SCHEDULE:
+            continue
         start = moment(subject.lone(each, "startDateTime") or "")
-        if known and known.kind is Kind.SCHEDULE and start and subject.now - start > _RECENT:
+        if start and subject.now - start > _RECENT:
             late[each.id] = start
             yield subject.finding(
                 FindingId.BACKFILL,
@@ -99,10 +101,12 @@ def backfills(subject: Subject) -> Iterator[Finding]:
                 "is more than a day ago: every interval since then will run at once",
                 "Start today or later, unless that is what you want.",
             )
-    for each in subject.objects:
-        start = next((late[ref] for ref in each.refs("schedule") if ref in late), None)
+    for each in subject.objects if late else ():
         mode = subject.lone(each, "failureAndRerunMode") or ""
-        if start and each.id in subject.types and mode.lower() == "cascade":
+        if mode.lower() != "cascade" or each.id not in subject.types:
+            continue
+        start = next((late[ref] for ref in each.refs("schedule") if ref in late), None)
+        if start:
             yield subject.finding(
                 FindingId.BACKFILL,
                 (each.id, "failureAndRerunMode"),

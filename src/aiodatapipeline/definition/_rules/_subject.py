@@ -53,17 +53,13 @@ class Subject:
         return tuple(
             each
             for each in self.resolved.objects.values()
-            if len(each.own) <= MAX_FIELDS and self.bytes_of(each) <= MAX_OBJECT_BYTES
+            if len(each.own) <= MAX_FIELDS and self.bytes_of[each.id] <= MAX_OBJECT_BYTES
         )
 
-    @staticmethod
-    def bytes_of(each: EffectiveObject) -> int:
-        """Give the bytes of an object, field names included."""
-        return sum(
-            size(key) + size(value.id if isinstance(value, Ref) else value)
-            for key, values in each.own.items()
-            for value in values
-        )
+    @cached_property
+    def bytes_of(self) -> Mapping[str, int]:
+        """The bytes of each object by id, field names included."""
+        return {object_id: _bytes_of(each) for object_id, each in self.resolved.objects.items()}
 
     @cached_property
     def types(self) -> Mapping[str, ObjectType]:
@@ -239,12 +235,20 @@ def _is_astray(each: EffectiveObject) -> bool:
     return each.parent is None or each.own["parent"] != (Ref(each.parent.id),)
 
 
+def _bytes_of(each: EffectiveObject) -> int:
+    total = 0
+    for key, values in each.own.items():
+        for value in values:
+            total += size(key) + size(value.id if isinstance(value, Ref) else value)
+    return total
+
+
 Rule = Callable[[Subject], Iterable[Finding]]
 
 
 def size(text: str) -> int:
     """Give the bytes of a text in UTF-8."""
-    return len(text.encode(errors="surrogatepass"))
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def way_round(cycle: tuple[str, ...]) -> str:

@@ -32,10 +32,11 @@ def values(subject: Subject) -> Iterator[Finding]:
     for each in subject.objects:
         for key, said in each.own.items():
             kind = subject.kind(each, key)
-            wrong = (_misfit(subject, each, key, kind, value) for value in said if kind)
-            misfit = next((found for found in wrong if found), None)
-            if misfit:
-                wanted, advice = misfit
+            if kind is None:
+                continue
+            wrong = [found for value in said if (found := _misfit(subject, each, key, kind, value))]
+            if wrong:
+                wanted, advice = wrong[0]
                 yield subject.finding(
                     FindingId.INVALID_FIELD_VALUE,
                     (each.id, key),

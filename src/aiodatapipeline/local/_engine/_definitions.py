@@ -47,7 +47,7 @@ class Definitions:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._reports: OrderedDict[tuple[str, bool], _Checked] = OrderedDict()
+        self._reports: OrderedDict[tuple[float, str, bool], _Checked] = OrderedDict()
         self._errors: WeakKeyDictionary[Plan, Mapping[str | None, tuple[str, ...]]]
         self._errors = WeakKeyDictionary()
 
@@ -62,9 +62,8 @@ class Definitions:
         if pipeline.state == PipelineState.FINISHED:
             self._refuse_unless_longer(pipeline, _definition(request))
         version = self._next_version(pipeline)
-        self._keep(pipeline, version, body)
-        if pipeline.latest is not None and pipeline.latest != pipeline.active:
-            self._drop(pipeline, pipeline.latest)
+        if not self._replace(pipeline, version, body):
+            self._keep(pipeline, version, body)
         world.change(pipeline, latest=version)
         return answer
 
@@ -163,10 +162,10 @@ class Definitions:
 
     def _check(self, definition: Definition, body: str, *, activating: bool) -> _Checked:
         # The hour, since what is late depends on the time, and nothing else does.
-        now = as_datetime(self._world.now)
-        key = (f"{now:%Y%m%d%H}{body}", activating)
+        key = (self._world.now // 3600, body, activating)
         checked = self._reports.get(key)
         if checked is None:
+            now = as_datetime(self._world.now)
             report = check(definition, quotas=self._quotas(), activating=activating, now=now)
             checked = _Checked(report, _written(report.to_validation()))
             if len(body) < _LONG:
@@ -180,22 +179,31 @@ class Definitions:
         return Quotas(objects=quotas.objects, active_instances=quotas.active_instances)
 
     def _next_version(self, pipeline: Pipeline) -> int:
-        row = self._world.store.one(
+        if pipeline.active is None:  # so that there are no others that instances were made by
+            return (pipeline.latest or 0) + 1
+        (version,) = self._world.store.the(
             "SELECT max(version) FROM definition WHERE pipeline = ?", pipeline.seq
         )
-        return int(row[0] or 0) + 1 if row else 1
+        return int(version) + 1
 
     def _keep(self, pipeline: Pipeline, version: int, body: str) -> None:
         self._world.store.do("INSERT INTO definition VALUES (?, ?, ?)", pipeline.seq, version, body)
 
-    def _drop(self, pipeline: Pipeline, version: int) -> None:
-        self._world.store.do(
-            "DELETE FROM definition WHERE pipeline = ? AND version = ? AND NOT EXISTS"
-            " (SELECT 1 FROM instance WHERE pipeline = ? AND version = ?)",
-            pipeline.seq,
-            version,
-            pipeline.seq,
-            version,
+    def _replace(self, pipeline: Pipeline, version: int, body: str) -> bool:
+        """Keep a definition in the place of the one before, unless that is needed any more."""
+        if pipeline.latest in {None, pipeline.active}:
+            return False
+        return bool(
+            self._world.store.do(
+                "UPDATE definition SET version = ?, body = ? WHERE pipeline = ? AND version = ?"
+                " AND NOT EXISTS (SELECT 1 FROM instance WHERE pipeline = ? AND version = ?)",
+                version,
+                body,
+                pipeline.seq,
+                pipeline.latest,
+                pipeline.seq,
+                pipeline.latest,
+            )
         )
 
     def _forbidden(self, pipeline: Pipeline, new: Definition) -> Iterator[tuple[str, str]]:

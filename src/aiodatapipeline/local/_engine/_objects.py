@@ -144,10 +144,15 @@ def attempt_object(
     }
     if attempt.status == Status.CANCELED:
         system["cancellationReason"] = instance.reason
-    progress: list[dict[str, object]] = json.loads(attempt.progress or "[]")
     fields = [each for each in shown.fields if each.key not in system]
-    made = [*fields, *_fields(system), *(Field.from_wire(each) for each in progress)]
-    return PipelineObject(id=own, name=own, fields=tuple(made))
+    # What a runner reports is shown beside what is known without it, and never in its place.
+    known = system.keys() | {each.key for each in fields}
+    reported = [
+        each
+        for each in map(Field.from_wire, json.loads(attempt.progress or "[]"))
+        if each.key not in known and not each.key.startswith("@")
+    ]
+    return PipelineObject(id=own, name=own, fields=(*fields, *_fields(system), *reported))
 
 
 def task_objects(world: World, instance: Instance, attempt: Attempt) -> dict[str, PipelineObject]:

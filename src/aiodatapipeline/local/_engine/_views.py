@@ -20,12 +20,11 @@ from aiodatapipeline.local._engine._refusals import invalid_request
 from aiodatapipeline.local._engine._states import PipelineState
 from aiodatapipeline.local._engine._world import Alarm, Instance, Pipeline, World
 from aiodatapipeline.local._store import Argument
-from aiodatapipeline.models import Field, PipelineDescription, PipelineObject, Selector, Tag
+from aiodatapipeline.models import Field, PipelineObject, Selector
 from aiodatapipeline.operations import DescribeObjectsRequest, QueryObjectsRequest
 
 # The size of a page is documented for QueryObjects alone.
 _PIPELINES_PER_PAGE = 50
-_OBJECTS_PER_PAGE = 25
 _IDS_PER_PAGE = 100
 # The greatest number of SQLite.
 _MOST = 2**63
@@ -82,8 +81,8 @@ class Views:
             "hasMoreResults": more,
         } | ({"marker": _marker(page[-1][0])} if more else {})
 
-    def describe_pipeline(self, pipeline: Pipeline) -> PipelineDescription:
-        """Give a pipeline's state, times and tags."""
+    def describe_pipeline(self, pipeline: Pipeline) -> Mapping[str, object]:
+        """Give a pipeline's state, times and tags, as they go over the wire."""
         world = self._world
         times = world.store.one(
             "SELECT max(actual_start), min(scheduled_start), max(scheduled_end) FROM instance"
@@ -119,16 +118,16 @@ class Views:
             "@healthStatus": health[0][0] if health else None,
             "@healthStatusUpdatedTime": health[0][1] if health else None,
         }
-        tags = [Tag.from_wire(each) for each in json.loads(pipeline.tags)]
+        tags = json.loads(pipeline.tags)
         if tags:
-            texts["*tags"] = json.dumps([{each.key: each.value} for each in tags])
-        return PipelineDescription(
-            pipeline_id=pipeline.id,
-            name=pipeline.name,
-            description=pipeline.description,
-            tags=tuple(tags),
-            fields=tuple(Field.of(key, text) for key, text in texts.items() if text is not None),
-        )
+            texts["*tags"] = json.dumps([{each["key"]: each["value"]} for each in tags])
+        fields = [
+            {"key": key, "stringValue": text} for key, text in texts.items() if text is not None
+        ]
+        described = {"pipelineId": pipeline.id, "name": pipeline.name, "fields": fields}
+        if pipeline.description is not None:
+            described["description"] = pipeline.description
+        return described | {"tags": tags}
 
     def _next_run(self, pipeline: Pipeline) -> str | None:
         if pipeline.state != PipelineState.SCHEDULED:
@@ -175,7 +174,7 @@ class Views:
             InvalidRequestException: One is not there, or cannot be evaluated.
         """
         first = _read_marker(request.marker)[0] if request.marker else 0
-        ids = request.object_ids[first : first + _OBJECTS_PER_PAGE]
+        ids = request.object_ids[first : first + self._world.switches.objects_per_page]
         evaluate = bool(request.evaluate_expressions)
         found = [self._object(pipeline, each, evaluate=evaluate).to_wire() for each in ids]
         more = len(request.object_ids) > first + len(ids)

@@ -158,6 +158,8 @@ class World:
         """The time that a unit goes by: it stands still within one."""
         self.ready_groups: set[str] = set()
         """Worker groups for which there may be a task that there was not."""
+        self.next_due = float("inf")
+        """No timer goes off before. There may be none any more that goes off then."""
         self._agenda: deque[tuple[Callable[[int], None], int]] = deque()
         self._plans: OrderedDict[tuple[int, int], Plan] = OrderedDict()
         self._plans_by_body: OrderedDict[str, Plan] = OrderedDict()
@@ -187,6 +189,12 @@ class World:
     def remind(self, kind: str, subject: int, due: float) -> None:
         """Set a timer, in the place of one of its kind for the same subject."""
         self.store.do("INSERT OR REPLACE INTO timer VALUES (?, ?, ?)", kind, subject, due)
+        self.next_due = min(self.next_due, due)
+
+    def see_what_is_next(self) -> None:
+        """Find out when the next timer goes off."""
+        (due,) = self.store.the("SELECT min(due) FROM timer")
+        self.next_due = float("inf") if due is None else due
 
     def take_timer(self, kind: str, subject: int, due: float) -> bool:
         """Take a timer away that goes off; say whether there still was one for that time."""
