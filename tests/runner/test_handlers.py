@@ -381,16 +381,16 @@ async def test_a30_a_process_is_killed_whatever_it_does(
     async with bed() as b:
         noted = tmp_path / "noted"
         pipeline = await b.pipeline(activity(command=str(noted)))
-        # A process takes real time to end, while that of the grace is skipped.
-        runner = b.runner(cancel_grace=3600)
+        runner = b.runner()
         runner.handler(SHELL, run_in="process")(function)
 
         async with b.running(runner) as run:
             await b.really(noted.exists)
             pid = int(noted.read_text())
             await b.cancel(pipeline, "Job")
-            await b.until(lambda: bool(b.told("cancelled")), limit=65)
+            await b.until(lambda: bool(b.told("cancelled")), limit=70)
             if function in {functions.waits, functions.cleans_up}:
+                # It is killed 5 seconds later, and time stands still until it has ended.
                 await b.really(lambda: not exists(pid))
             await b.advance(10)
             await b.really(lambda: not exists(pid))
