@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import nox
@@ -20,9 +22,10 @@ nox.options.download_python = "never"
 
 PROJECT = nox.project.load_toml()
 PYTHONS = nox.project.python_versions(PROJECT)
-
 # On all cores; who is done takes from the others. A few tests alone are quicker without.
 ALL_TESTS = ("--numprocesses=auto", "--dist=worksteal")
+# What needs a cluster, whose threads would be beside the tests that count them.
+DASK = "dask or executors"
 # A hundred tests start a process of their own, which would compile every module that it imports.
 KEEP_PYC = {"PYTHONDONTWRITEBYTECODE": ""}
 # What a user of two strict type checkers has, and no more.
@@ -49,6 +52,19 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "report")
 
 
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Run handlers on a Dask cluster: twenty packages that the other tests do without."""
+    session.install("-e", ".[cli,dask]", *group("test"))
+    session.run("coverage", "erase")
+    names = session.posargs or ("-k", DASK, "tests/runner/test_dask.py", "tests/test_docs.py")
+    # In the place of what pyproject.toml leaves out, which is just this module.
+    session.run("coverage", "run", "--omit=-", "-m", "pytest", *names)
+    if not session.posargs:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report", "--include=*/runner/dask.py", "--omit=-")
+
+
 # The oldest Python, for which the oldest versions of compiled packages have wheels.
 @nox.session(python=PYTHONS[0])
 def minimums(session: nox.Session) -> None:
@@ -56,9 +72,12 @@ def minimums(session: nox.Session) -> None:
     session.install("uv")
     session.run_install(
         "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
-        "--resolution", "lowest-direct", "-e", ".[cli]", *group("test"),
+        "--resolution", "lowest-direct", "-e", ".[cli,dask]", *group("test"),
     )  # fmt: skip
-    session.run("pytest", *(session.posargs or ALL_TESTS), env=KEEP_PYC)
+    names = session.posargs or (*ALL_TESTS, "-k", f"not ({DASK})")
+    session.run("pytest", *names, env=KEEP_PYC)
+    if not session.posargs:
+        session.run("pytest", "-k", DASK, "tests/runner/test_dask.py", "tests/test_docs.py")
 
 
 @nox.session
@@ -103,9 +122,9 @@ def crash(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check the types of src, tests and stubs with mypy and pyright, both strict."""
-    session.install("-e", ".[cli]", *group("typing"))
-    session.run("mypy", "src", "tests", "stubs")
+    """Check the types of src, tests, examples and stubs with mypy and pyright, both strict."""
+    session.install("-e", ".[cli,dask]", *group("typing"))
+    session.run("mypy", "src", "tests", "examples", "stubs")
     session.run("pyright")
 
 
@@ -115,7 +134,7 @@ def typing_user(session: nox.Session) -> None:
     session.install("hatchling", "mypy", "pyright[nodejs]")
     with tempfile.TemporaryDirectory() as directory:
         session.run("hatchling", "build", "-t", "wheel", "-d", directory, silent=True)
-        session.install(*(f"{wheel}[otel]" for wheel in Path(directory).glob("*.whl")))
+        session.install(*(f"{wheel}[dask,otel,sql]" for wheel in Path(directory).glob("*.whl")))
         # Outside of the tree, where neither checker finds pyproject.toml.
         app = Path(shutil.copytree("tests/typing", Path(directory, "app")))
         Path(app, "pyrightconfig.json").write_text(json.dumps(USER_SETTINGS))
@@ -123,6 +142,31 @@ def typing_user(session: nox.Session) -> None:
             session.run("mypy", "--strict", ".")
             session.run("pyright")
             session.run("pyright", "--verifytypes", "aiodatapipeline", "--ignoreexternal")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist, and the wheel from it: what is tracked is in them, and nothing else."""
+    session.install("build", "hatchling", "twine")
+    listed: str = session.run("git", "ls-files", external=True, silent=True)
+    tracked = {name for name in listed.splitlines() if not name.startswith(".github/")}
+    ours = {name.removeprefix("src/") for name in tracked if name.startswith("src/")}
+    with tempfile.TemporaryDirectory() as directory:
+        session.run("python", "-m", "build", "-n", "-o", directory, ".", silent=True)
+        (sdist,) = Path(directory).glob("*.tar.gz")
+        (wheel,) = Path(directory).glob("*.whl")
+        session.run("twine", "check", "--strict", str(sdist), str(wheel))
+        with tarfile.open(sdist) as archive:
+            packed = {each.name.partition("/")[2] for each in archive if each.isfile()}
+        same(session, "the sdist", packed, tracked | {"PKG-INFO"})
+        files = set(zipfile.ZipFile(wheel).namelist())
+        same(session, "the wheel", {name for name in files if ".dist-info/" not in name}, ours)
+
+
+def same(session: nox.Session, what: str, found: set[str], expected: set[str]) -> None:
+    """Fail with what is there and should not be, and the other way around."""
+    if found != expected:
+        session.error(f"{what} lacks {expected - found}, and should not have {found - expected}")
 
 
 @nox.session
@@ -147,7 +191,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a dead reference fails it."""
-    session.install("-e", ".[cli,otel]", *group("docs"))
+    session.install("-e", ".[cli,dask,otel,sql]", *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

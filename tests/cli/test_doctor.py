@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from aiodatapipeline import __version__
 from aiodatapipeline._clock import SystemClock
 from aiodatapipeline.cli import _doctor
 from aiodatapipeline.runner._outbox import FileOutbox
@@ -45,6 +47,16 @@ def verdicts(result: Result) -> dict[str, str]:
             if separator:
                 found[name.strip()] = verdict
     return found
+
+
+def test_a_program_reads_verdicts(cli: Cli, served: Served) -> None:
+    result = cli("doctor", "--endpoint-url", served.url, "--output", "json")
+
+    document = json.loads(result.stdout)
+    assert document["version"] == __version__
+    (service,) = [each for each in document["checks"] if each["name"] == "service"]
+    assert service["verdict"] == "good"
+    assert set(service) == {"name", "verdict", "found", "advice"}
 
 
 def test_a_machine_that_is_fit_is_told_so(cli: Cli, served: Served, tmp_path: Path) -> None:

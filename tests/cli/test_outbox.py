@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -81,11 +83,27 @@ def test_all_that_is_known_of_a_task_is_shown(cli: Cli, tmp_path: Path) -> None:
     shown = cli("outbox", "show", "2", "--state-dir", str(tmp_path)).output
 
     assert "the service does not know it yet" in job
-    assert "error_id" not in job
+    assert "errorId" not in job
 
-    assert "fenced: it was another runner's" in shown
-    assert "error_message [b]no\n" in shown
-    assert "why           another has it\n" in shown
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert any(line.startswith("state fenced: it was another runner's") for line in lines)
+    assert "errorMessage [b]no" in lines
+    assert "why another has it" in lines
+
+
+def test_a_program_reads_what_is_left(cli: Cli, tmp_path: Path) -> None:
+    left_behind(tmp_path, made_up("@Job_Attempt=1"))
+    where = ("--state-dir", str(tmp_path), "--output", "json")
+
+    (row,) = json.loads(cli("outbox", "list", *where).stdout)["tasks"]
+
+    assert row == json.loads(cli("outbox", "show", "1", *where).stdout)
+    assert {row["attemptId"], row["state"], row["status"]} == {
+        "@Job_Attempt=1",
+        "outcome",
+        "FINISHED",
+    }
+    assert datetime.fromisoformat(row["changed"]).tzinfo is None
 
 
 def test_a_task_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
@@ -116,10 +134,14 @@ def test_a_retry_delivers_what_is_left_and_takes_no_work(
     second = served.put(JOB)
     left_behind(tmp_path, task)
 
-    result = cli("outbox", "retry", "--state-dir", str(tmp_path), "--endpoint-url", served.url)
+    result = cli(
+        "outbox", "retry", "--state-dir", str(tmp_path), "--endpoint-url", served.url,
+        "--output", "json",
+    )  # fmt: skip
 
     assert result.exit_code == 0, result.output
-    assert "Outcomes: 1 delivered, 0 still to be delivered" in result.output
+    document = json.loads(result.stdout)
+    assert document == {"delivered": 1, "undelivered": 0, "leftToTheService": 0}
     assert served.states(first) == {"Job": "FINISHED"}
     assert served.states(second) == {"Job": "WAITING_FOR_RUNNER"}
 

@@ -97,6 +97,7 @@ def test_a_function_can_make_the_runner() -> None:
         ("tests.cli.jobs:missing", "'tests.cli.jobs' has no 'missing'"),
         ("tests.cli.jobs:runner.missing", "has no 'runner.missing'"),
         ("tests.cli.jobs:nothing", "is a int and no TaskRunner"),
+        ("json:dumps", "'json:dumps' makes no TaskRunner: it takes arguments"),
     ],
 )
 def test_what_is_no_runner_is_told(name: str, why: str) -> None:
@@ -123,6 +124,7 @@ def test_a_module_that_fails_to_import_another_says_so(
         (["--worker-group", "a", "--worker-group", "b", "--concurrency", "1"], "2 worker groups"),
         (["tests.cli.jobs:make", "--log-uri", "/logs"], "it is for the built-in handlers"),
         (["--worker-group", "a", "--concurrency", "0"], "--concurrency"),
+        (["--worker-group", "a", "--log-uri", "ftp://logs"], "and not to ftp://"),
     ],
 )
 def test_what_makes_no_runner_is_told(cli: Cli, arguments: list[str], why: str) -> None:

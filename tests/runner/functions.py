@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -63,8 +65,8 @@ def waits(task: SyncTask) -> None:
 
 
 def cleans_up(task: SyncTask) -> None:
-    _note(task, os.getpid())
     try:
+        _note(task, os.getpid())
         time.sleep(600)
     finally:
         Path(f"{task.object.string('command')}.clean").touch()
@@ -100,3 +102,19 @@ def leaves_children(task: SyncTask) -> None:
 def hogs(_task: SyncTask) -> None:
     """Hold the interpreter's lock in C code."""
     sum(range(30_000_000))
+
+
+# On a Dask cluster in this process, functions that are found by their names share these.
+begun: queue.Queue[str] = queue.Queue()
+release = threading.Event()
+
+
+def waits_on_a_cluster(task: SyncTask) -> None:
+    begun.put(task.attempt_id)
+    release.wait()
+
+
+def holds_a_cluster() -> str:
+    begun.put("held")
+    release.wait()
+    return "done"

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_type
 
+from aiodatapipeline.models import Ref
 from aiodatapipeline.runner import Event, RunningTask, RunResult, TaskRunner
-from aiodatapipeline.runner.builtin import BuiltIn, ShellCommandActivity, add_builtin
+from aiodatapipeline.runner.builtin import BuiltIn, ShellCommandActivity, SqlActivity, add_builtin
 
 
 def note(event: Event) -> None:
@@ -28,3 +29,8 @@ async def a_runner_without_code(runner: TaskRunner) -> None:
 def progress_is_read(task: RunningTask, fields: ShellCommandActivity) -> None:
     assert_type(task.progress, Mapping[str, str | float])
     assert_type(fields.command, str | None)
+
+
+def a_script_is_read(fields: SqlActivity) -> None:
+    assert_type(fields.database, Ref)
+    assert_type(fields.script_argument, tuple[str, ...])

@@ -5,30 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from typer.core import TyperGroup
 
 from aiodatapipeline._version import __version__
-from aiodatapipeline.cli import (
-    _definition,
-    _demo,
-    _doctor,
-    _local,
-    _logs,
-    _outbox,
-    _output,
-    _pipelines,
-    _put,
-    _run,
-    _runs,
-    _status,
-    _task,
-)
+from aiodatapipeline.cli import _output
 from aiodatapipeline.cli._failure import Failure, told
-from aiodatapipeline.definition import DefinitionError
 from aiodatapipeline.errors import DataPipelineError
 
 _NAME = "aiodatapipeline"
@@ -38,60 +26,140 @@ _INTERRUPTED = 130
 # Before the texts of those of our errors that pydantic, or typer by way of it, tells.
 _PYDANTICS = "Value error, "
 # click's, which typer brings under one name or another.
-_WrongUse: type[Exception] = next(
+WrongUse: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
 
-app = typer.Typer(
-    name=_NAME,
-    help="AWS Data Pipeline: pipelines, task runners, and a local service to try both on.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-_tags = typer.Typer(help="Tags of pipelines.")
-_definitions = typer.Typer(help="Definition files: check, compare, draw and format them.")
-_tasks = typer.Typer(help="For shell scripts that are task runners themselves.")
-_outboxes = typer.Typer(help="What a runner has not reported yet, in its state directory.")
-app.add_typer(_tags, name="tags")
-app.add_typer(_definitions, name="definition")
-app.add_typer(_tasks, name="task")
-app.add_typer(_outboxes, name="outbox")
 
-# Group, name, function, and an example of its words.
-_COMMANDS: tuple[tuple[typer.Typer, str, Callable[..., None], str], ...] = (
-    (app, "create", _pipelines.create, "create nightly --tag team=etl"),
-    (app, "put", _put.put, "put df-0123 nightly.json --value myTable=orders"),
-    (app, "get", _put.get, "get df-0123 --version active > nightly.json"),
-    (app, "validate", _put.validate, "validate df-0123 nightly.json"),
-    (app, "activate", _pipelines.activate, "activate df-0123 --value myTable=orders"),
-    (app, "deactivate", _pipelines.deactivate, "deactivate df-0123 --no-cancel"),
-    (app, "delete", _pipelines.delete, "delete df-0123"),
-    (app, "list", _pipelines.list_pipelines, "list --long"),
-    (app, "describe", _pipelines.describe, "describe df-0123 --output json"),
-    (app, "list-runs", _runs.list_runs, "list-runs df-0123 --status FAILED"),
-    (app, "set-status", _runs.set_status, "set-status df-0123 RERUN @Load_2026-01-01T00:00:00"),
-    (app, "status", _status.status, "status df-0123 --watch"),
-    (app, "logs", _logs.logs, "logs df-0123 --failed"),
-    (_tags, "add", _pipelines.add_tags, "tags add df-0123 team=etl stage=test"),
-    (_tags, "remove", _pipelines.remove_tags, "tags remove df-0123 team stage"),
-    (_definitions, "check", _definition.check_file, "definition check nightly.json"),
-    (_definitions, "diff", _definition.diff, "definition diff nightly.json --pipeline df-0123"),
-    (_definitions, "draw", _definition.draw, "definition draw nightly.json > nightly.svg"),
-    (_definitions, "format", _definition.format_files, "definition format --check nightly.json"),
-    (_tasks, "poll", _task.poll, "task poll etl > task.json"),
-    (_tasks, "progress", _task.progress, "task progress TASK_ID --field percentComplete=50"),
-    (_tasks, "finish", _task.finish, "task finish TASK_ID"),
-    (_tasks, "fail", _task.fail, "task fail TASK_ID --message 'the disk is full'"),
-    (app, "run", _run.run, "run --worker-group etl --state-dir state"),
-    (_outboxes, "list", _outbox.list_rows, "outbox list --state-dir state"),
-    (_outboxes, "show", _outbox.show_row, "outbox show 7 --state-dir state"),
-    (_outboxes, "retry", _outbox.retry, "outbox retry --state-dir state"),
-    (app, "doctor", _doctor.doctor, "doctor --region us-east-1 --state-dir state"),
-    (app, "local", _local.local, "local --store pipelines.db"),
-    (app, "demo", _demo.demo, "demo"),
+_GROUPS = {
+    "tags": "Tags of pipelines.",
+    "definition": "Definition files: check, compare, draw and format them.",
+    "task": "For shell scripts that are task runners themselves.",
+    "outbox": "What a runner has not reported yet, in its state directory.",
+}
+# A command's words, its module and function, what may follow the words, and the first line of
+# the function's docstring. So nothing is imported before somebody asks for it.
+# fmt: off
+_COMMANDS = (
+    ("create", "_pipelines:create", "nightly --tag team=etl",
+     "Create an empty pipeline, and print its id."),
+    ("put", "_put:put", "df-0123 nightly.json --value myTable=orders",
+     "Replace the whole definition of a pipeline."),
+    ("get", "_put:get", "df-0123 --version active > nightly.json",
+     "Print the definition of a pipeline: a file for 'put'."),
+    ("validate", "_put:validate", "df-0123 nightly.json",
+     "Have the service check a definition, and save nothing."),
+    ("activate", "_pipelines:activate", "df-0123 --value myTable=orders",
+     "Start a pipeline, or let a deactivated one go on."),
+    ("deactivate", "_pipelines:deactivate", "df-0123 --no-cancel",
+     "Stop a pipeline; 'activate' lets it go on."),
+    ("delete", "_pipelines:delete", "df-0123",
+     "Delete a pipeline, its definition and its history."),
+    ("list", "_pipelines:list_pipelines", "--long",
+     "List all pipelines that these credentials can see."),
+    ("describe", "_pipelines:describe", "df-0123 --output json",
+     "Describe a pipeline, or objects of it: all their fields."),
+    ("list-runs", "_runs:list_runs", "df-0123 --status FAILED",
+     "List the runs of a pipeline, also those of long ago."),
+    ("set-status", "_runs:set_status", "df-0123 RERUN @Load_2026-01-01T00:00:00",
+     "Pause, resume, rerun, cancel or mark as finished."),
+    ("status", "_status:status", "df-0123 --watch",
+     "Show how a pipeline is, once or until it has ended."),
+    ("logs", "_logs:logs", "df-0123 --failed",
+     "Show the errors of attempts, and where their logs are."),
+    ("tags add", "_pipelines:add_tags", "df-0123 team=etl stage=test",
+     "Add tags to a pipeline, or overwrite those with the same keys."),
+    ("tags remove", "_pipelines:remove_tags", "df-0123 team stage",
+     "Remove tags from a pipeline."),
+    ("definition check", "_definition:check_file", "nightly.json",
+     "Find what is wrong with a definition file, without a service."),
+    ("definition diff", "_definition:diff", "nightly.json --pipeline df-0123",
+     "Show what differs in two files, or in a pipeline and a file."),
+    ("definition draw", "_definition:draw", "nightly.json > nightly.svg",
+     "Draw the graph of a definition file, on standard output."),
+    ("definition format", "_definition:format_files", "--check nightly.json",
+     "Write definition files anew, in a format that is always the same."),
+    ("task poll", "_task:poll", "etl > task.json",
+     "Wait up to 90 seconds for a task, and print it as JSON."),
+    ("task progress", "_task:progress", "TASK_ID --field percentComplete=50",
+     "Say that a task is being worked on, which keeps it."),
+    ("task finish", "_task:finish", "TASK_ID",
+     "Report that a task is FINISHED."),
+    ("task fail", "_task:fail", "TASK_ID --message 'the disk is full'",
+     "Report that a task FAILED."),
+    ("run", "_run:run", "--worker-group etl --state-dir state",
+     "Take tasks from worker groups, run them, and report them."),
+    ("outbox list", "_outbox:list_rows", "--state-dir state",
+     "List the tasks whose outcomes the service does not have yet."),
+    ("outbox show", "_outbox:show_row", "7 --state-dir state",
+     "Show all that is known of a task."),
+    ("outbox retry", "_outbox:retry", "--state-dir state",
+     "Deliver what the service does not have yet, and take no work."),
+    ("doctor", "_doctor:doctor", "--region us-east-1 --state-dir state",
+     "Look whether a task runner could work here."),
+    ("local", "_local:local", "--store pipelines.db",
+     "Serve a Data Pipeline on this machine."),
+    ("demo", "_demo:demo", "",
+     "Run a whole pipeline on this machine, and show what happens."),
 )
-for _group, _word, _function, _example in _COMMANDS:
-    _group.command(_word, epilog=f"Example: {_NAME} {_example}")(_function)
+# fmt: on
+
+
+class _Group(TyperGroup):
+    """Lists its commands by the table, and imports the one that is asked for.
+
+    All of them together take longer to import than most take to run, and a script calls many.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Give the name, the command and the other words."""
+        name, command, rest = super().resolve_command(ctx, args)
+        words = f"{self.name} {name}" if self.name in _GROUPS else name
+        return name, _imported(words) or command, rest
+
+
+@cache
+def _imported(words: str) -> Any:
+    """Give a command as it is; None if these are the words of none."""
+    for each, place, example, _ in _COMMANDS:
+        if each == words:
+            module, _, function = place.partition(":")
+            alone = _typer()
+            _add(alone, words, example)(getattr(import_module(f"{__package__}.{module}"), function))
+            return typer.main.get_command(alone)
+    return None
+
+
+def _add(group: typer.Typer, words: str, example: str, summary: str | None = None) -> Any:
+    """Decorate a function that becomes a command. Its docstring is the help, or the summary."""
+    epilog = f"Example: {' '.join((_NAME, words, example)).strip()}"
+    return group.command(words.rpartition(" ")[2], help=summary, epilog=epilog)
+
+
+def _typer(name: str = "", text: str | None = None) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        cls=_Group,
+        help=text,
+        add_completion=name == _NAME,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def _stand_in() -> None:
+    """Stand in a list for a command that is imported when it is asked for."""
+
+
+app = _typer(
+    _NAME, "AWS Data Pipeline: pipelines, task runners, and a local service to try both on."
+)
+_groups = {name: _typer(name, text) for name, text in _GROUPS.items()}
+for _each in _groups.values():
+    app.add_typer(_each)
+for _words, _, _example, _summary in _COMMANDS:
+    _add(_groups.get(_words.partition(" ")[0], app), _words, _example, _summary)(_stand_in)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it
@@ -142,7 +210,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _told(error: Exception) -> tuple[str, int]:
     """Say what went wrong and what to do, and give the exit code."""
-    if isinstance(error, _WrongUse):
+    # Whoever raises it has imported it.
+    from aiodatapipeline.definition import DefinitionError  # noqa: PLC0415
+
+    if isinstance(error, WrongUse):
         return _wrong_use(error), 2
     if isinstance(error, Failure):
         return str(error), error.exit_code
@@ -158,7 +229,9 @@ def _told(error: Exception) -> tuple[str, int]:
 def _wrong_use(error: Exception) -> str:
     text = str(getattr(error, "format_message", error.__str__)()).replace(_PYDANTICS, "")
     command: str | None = getattr(getattr(error, "ctx", None), "command_path", None)
-    return f"{text.rstrip('.')}; '{command} --help' shows how" if command else text
+    # Where something is suggested, it ends with a question mark.
+    joint = " " if text.endswith("?") else "; "
+    return f"{text.rstrip('.')}{joint}'{command} --help' shows how" if command else text
 
 
 def _wrong_argument(error: ValidationError) -> str:

@@ -21,6 +21,14 @@ P = ParamSpec("P")
 Pipeline = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="The id of the pipeline, such as df-0123.")
 ]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Another service than AWS's, such as a local one."),
+]
+Region = Annotated[str | None, typer.Option(metavar="REGION", help="The region of AWS.")]
+Profile = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A profile of the files in ~/.aws.")
+]
 Output = Annotated[
     Format, typer.Option("--output", help="A table for people, or a JSON document for programs.")
 ]
@@ -50,22 +58,9 @@ class Context:
 _COMMON = [
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
     for name, default, annotation in (
-        (
-            "endpoint_url",
-            None,
-            Annotated[
-                str | None,
-                typer.Option(
-                    metavar="URL", help="Another service than AWS's, such as a local one."
-                ),
-            ],
-        ),
-        ("region", None, Annotated[str | None, typer.Option(help="The region of AWS.")]),
-        (
-            "profile",
-            None,
-            Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")],
-        ),
+        ("endpoint_url", None, EndpointUrl),
+        ("region", None, Region),
+        ("profile", None, Profile),
         ("output", Format.TABLE, Output),
     )
 ]
@@ -122,7 +117,7 @@ def _command(
     return command
 
 
-def pairs(texts: Iterable[str], what: str) -> Mapping[str, list[str]]:
+def pairs(texts: Iterable[str], what: str, form: str = "KEY=VALUE") -> Mapping[str, list[str]]:
     """Read words such as ``key=value``; a key may be there several times.
 
     Raises:
@@ -132,6 +127,6 @@ def pairs(texts: Iterable[str], what: str) -> Mapping[str, list[str]]:
     for text in texts:
         key, separator, value = text.partition("=")
         if not key or not separator:
-            raise Failure(f"{text!r} is no {what}: write it as KEY=VALUE", 2)
+            raise Failure(f"{text!r} is no {what}: write it as {form}", 2)
         found.setdefault(key, []).append(value)
     return found

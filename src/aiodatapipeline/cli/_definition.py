@@ -142,7 +142,7 @@ async def diff(
         bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
     ] = False,
 ) -> Answer:
-    """Show what is not the same in two definition files, or in a pipeline and a file.
+    """Show what differs in two files, or in a pipeline and a file.
 
     What the service refuses once the pipeline has been activated is marked.
     """
@@ -239,7 +239,7 @@ def format_files(
         typer.Option("--check", help="Change nothing; exit with 1 if a file is not formatted."),
     ] = False,
 ) -> None:
-    """Write definition files anew, in the one format that is always the same.
+    """Write definition files anew, in a format that is always the same.
 
     What they mean stays as it is.
     """

@@ -54,10 +54,11 @@ _STYLES = {
 def demo(
     directory: Annotated[
         Path | None,
-        typer.Option(help="Where data, logs and the report go, to be looked at. Kept."),
+        typer.Option(metavar="DIR", help="Where data, logs and the report go, and are kept."),
     ] = None,
     speed: Annotated[
-        float, typer.Option(min=0.1, max=600.0, help="How many times as fast time goes by.")
+        float,
+        typer.Option(metavar="N", min=0.1, max=600.0, help="How many times as fast time goes by."),
     ] = _SPEED,
 ) -> None:
     """Run a whole pipeline on this machine, and show what happens.

@@ -9,21 +9,21 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from aiodatapipeline import CallOptions, DataPipelineClient, __version__
 from aiodatapipeline._config import ConnectionSettings
 from aiodatapipeline._seam import Reply, Transport
+from aiodatapipeline.cli import _output
+from aiodatapipeline.cli._command import EndpointUrl, Output, Profile, Region
+from aiodatapipeline.cli._output import Answer, Format
 from aiodatapipeline.errors import (
     AccessDeniedException,
     DataPipelineError,
@@ -75,17 +75,17 @@ class Check:
 
 def doctor(
     *,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="Another service than AWS's, such as a local one.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
-    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
     state_dir: Annotated[
-        Path | None, typer.Option(help="The state directory that the runner would have.")
+        Path | None,
+        typer.Option(metavar="DIR", help="The state directory that the runner would have."),
     ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, help="How many tasks the runner would run at once.")
+        int, typer.Option(metavar="N", min=1, help="How many tasks the runner would run at once.")
     ] = 8,
+    output: Output = Format.TABLE,
 ) -> None:
     """Look whether a task runner could work here.
 
@@ -95,17 +95,17 @@ def doctor(
         region_name=region, endpoint_url=endpoint_url, profile_name=profile
     )
     checks = asyncio.run(examine(settings, state_dir, concurrency))
-    console = Console(highlight=False)
-    console.print(f"aiodatapipeline {__version__}")
-    table = Table("What", "Verdict", "Found")
-    table.box = box.SIMPLE_HEAD
-    for check in checks:
-        found = Text(check.found)
-        if check.advice:
-            found.append(f"\n{check.advice}", style="italic")
-        table.add_row(check.name, Text(check.verdict, _STYLES[check.verdict]), found)
-    console.print(table)
-    raise typer.Exit(int(any(check.verdict is Verdict.BAD for check in checks)))
+    document = {"version": __version__, "checks": [asdict(check) for check in checks]}
+    rows = [(each.name, Text(each.verdict, _STYLES[each.verdict]), _found(each)) for each in checks]
+    table = _output.table(("What", "Verdict", "Found"), rows)
+    exit_code = int(any(check.verdict is Verdict.BAD for check in checks))
+    _output.show(Answer(document, [f"aiodatapipeline {__version__}", table]), output)
+    raise typer.Exit(exit_code)
+
+
+def _found(check: Check) -> Text:
+    advice = [("\n", ""), (check.advice, "italic")] if check.advice else []
+    return Text.assemble(check.found, *advice)
 
 
 async def examine(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aiodatapipeline import errors
 
 
@@ -54,9 +56,20 @@ _ADVICE: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
 )
 
 
+# The settings of a client by their names here.
+_OPTIONS = {
+    "endpoint_url": "--endpoint-url",
+    "region_name": "--region",
+    "profile_name": "--profile",
+}
+
+
 def told(error: errors.DataPipelineError) -> str:
     """Say what happened, and what to do."""
     text = str(error)
+    if isinstance(error, errors.ConfigurationError):
+        for name, option in _OPTIONS.items():
+            text = re.sub(rf"(?<!')\b{name}\b(?!')", option, text)
     if isinstance(error, errors.ServiceError):
         text = f"{error.message.rstrip('.')} [{error.code}]"
     for kind, advice in _ADVICE:

@@ -94,7 +94,7 @@ def read_values(path: Path | None, given: Iterable[str] | None) -> tuple[Paramet
         DefinitionError: The file has no values.
         Failure: It cannot be read, or a secret stands on the command line.
     """
-    typed = pairs(given or (), "value of a parameter")
+    typed = pairs(given or (), "value of a parameter", "ID=VALUE")
     for key in typed:
         if is_secret(key):
             raise Failure(

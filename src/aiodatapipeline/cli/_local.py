@@ -35,9 +35,11 @@ _PROFILES = {"strict": Switches.STRICT, "lenient": Switches.LENIENT, "hostile": 
 
 def local(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 for a free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="To listen on; 0 for a free one.")
     ] = 4180,
     store: Annotated[
         str, typer.Option(metavar="FILE", help="The file of the state, or :memory:.")
@@ -148,7 +150,8 @@ def _read_credentials(path: Path | None) -> dict[str, Credential]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise Failure(f"credentials cannot be read from {where!r}: {error}", 2) from error
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise Failure(f"credentials cannot be read from {where!r}: {why}", 2) from error
     lines = [line.strip() for line in text.splitlines()]
     found: dict[str, Credential] = {}
     for number, line in enumerate(lines, 1):

@@ -78,7 +78,8 @@ async def logs(
         bool, typer.Option("--failed", help="Only of attempts that ended and did not succeed.")
     ] = False,
     lines: Annotated[
-        int, typer.Option(min=0, help="How many lines of the end of each log are shown.")
+        int,
+        typer.Option(metavar="N", min=0, help="How many lines of the end of each log are shown."),
     ] = 50,
 ) -> Answer:
     """Show the errors of attempts, and where their logs are.
@@ -92,7 +93,9 @@ async def logs(
         if (not objects or _names(each) & set(objects)) and (not failed or _has_failed(each))
     ]
     document = {"pipelineId": pipeline, "attempts": [each.document() for each in found]}
-    return Answer(document, [part for each in found for part in each.shown()] or ["No attempts."])
+    whose = f" of {', '.join(objects)}" if objects else ""
+    nothing = f"No {'failed ' if failed else ''}attempts{whose}."
+    return Answer(document, [part for each in found for part in each.shown()] or [nothing])
 
 
 def _names(attempt: PipelineObject) -> set[str]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Column, Table
+from pydantic.alias_generators import to_camel
 from rich.text import Text
 
 from aiodatapipeline import DataPipelineClient
+from aiodatapipeline.cli import _output
+from aiodatapipeline.cli._command import EndpointUrl, Output, Profile, Region
+from aiodatapipeline.cli._output import Answer, Format
+from aiodatapipeline.definition.schedules import write_date_time
 from aiodatapipeline.runner import OutboxRow, RowState, TaskRunner, read_outbox
 
-StateDir = Annotated[Path, typer.Option(help="The state directory of the runner.")]
+StateDir = Annotated[Path, typer.Option(metavar="DIR", help="The state directory of the runner.")]
 
 _OPEN = {RowState.ASSIGNED, RowState.RUNNING, RowState.OUTCOME}
 _STYLES = {
@@ -42,38 +45,52 @@ def list_rows(
     state_dir: StateDir,
     *,
     everything: Annotated[bool, typer.Option("--all", help="Show what is settled, too.")] = False,
+    output: Output = Format.TABLE,
 ) -> None:
     """List the tasks whose outcomes the service does not have yet."""
-    console = Console(highlight=False)
     rows = [row for row in read_outbox(state_dir) if everything or row.state in _OPEN]
-    if not rows:
-        console.print("Nothing is waiting." if not everything else "There is nothing in it.")
-        return
-    table = Table("No.", Column("Attempt", overflow="fold"), "State", "Status", "Error", "Changed")
-    table.box = box.SIMPLE_HEAD
-    for row in rows:
-        table.add_row(
-            str(row.number),
-            row.attempt_id,
-            Text(row.state, _STYLES.get(row.state, "")),
-            row.status or "",
-            Text(row.error_id or ""),
-            f"{row.changed:%m-%d %H:%M}",
-        )
-    console.print(table)
+    table = _output.table(
+        (_output.number("No."), "Attempt", "State", "Status", "Error", "Changed (UTC)"),
+        [
+            (
+                str(row.number),
+                row.attempt_id,
+                Text(row.state, _STYLES.get(row.state, "")),
+                row.status,
+                row.error_id,
+                write_date_time(row.changed),
+            )
+            for row in rows
+        ],
+    )
+    nothing = "There is nothing in it." if everything else "Nothing is waiting."
+    document = {"tasks": [_document(row) for row in rows]}
+    _output.show(Answer(document, [table if rows else nothing]), output)
 
 
 def show_row(
-    number: Annotated[int, typer.Argument(help="Of the task, as in the list.")], state_dir: StateDir
+    number: Annotated[
+        int, typer.Argument(metavar="NUMBER", help="Of the task, as 'outbox list' shows it.")
+    ],
+    *,
+    state_dir: StateDir,
+    output: Output = Format.TABLE,
 ) -> None:
     """Show all that is known of a task."""
     row = _find(read_outbox(state_dir), number)
-    console = Console(highlight=False)
-    for name in (field.name for field in fields(OutboxRow)):
-        value: object = getattr(row, name)
-        if value not in (None, ""):
-            said = f"{value}: {_MEANING[row.state]}" if name == "state" else str(value)
-            console.print(Text.assemble((f"{name:14}", "bold"), said))
+    document = _document(row)
+    said = {name: value for name, value in document.items() if value not in (None, "")}
+    said["state"] = f"{row.state}: {_MEANING[row.state]}"
+    table = _output.table(("Member", "Value"), [(name, str(each)) for name, each in said.items()])
+    _output.show(Answer(document, [table]), output)
+
+
+def _document(row: OutboxRow) -> dict[str, object]:
+    """Give what is known of a task, in the words of the API where it has some."""
+    return {
+        to_camel(name): write_date_time(value) if isinstance(value, datetime) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def _find(rows: Sequence[OutboxRow], number: int) -> OutboxRow:
@@ -85,14 +102,16 @@ def _find(rows: Sequence[OutboxRow], number: int) -> OutboxRow:
 
 def retry(
     state_dir: StateDir,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="Another service than AWS's, such as a local one.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
-    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
-    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to try.")] = 60.0,
+    *,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long to try.")
+    ] = 60.0,
+    output: Output = Format.TABLE,
 ) -> None:
-    """Deliver what the service does not have yet, without taking new work.
+    """Deliver what the service does not have yet, and take no work.
 
     A runner does so by itself whenever it starts; this is for one that will not start again.
     Tasks whose handlers a crash cut off are left to the service.
@@ -109,8 +128,14 @@ def retry(
     )
     result = asyncio.run(runner.run(signals=True, deliver_only=True))
     delivered = result.finished + result.failed + result.not_met
-    Console(highlight=False).print(
+    document = {
+        "delivered": delivered,
+        "undelivered": result.undelivered,
+        "leftToTheService": result.unreported,
+    }
+    line = (
         f"Outcomes: {delivered} delivered, {result.undelivered} still to be delivered, "
         f"{result.unreported} for the service to decide."
     )
+    _output.show(Answer(document, [line]), output)
     raise typer.Exit(result.exit_code)

@@ -21,6 +21,8 @@ from aiodatapipeline.models import Field, PipelineDescription, PipelineObject, R
 # Of DescribePipelines. Source: its page in the API reference.
 _IDS_PER_CALL = 25
 
+_NONE = "No pipelines. Next: aiodatapipeline create NAME"
+
 _Tags = Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="Tags to add or overwrite.")]
 
 
@@ -66,8 +68,10 @@ async def list_pipelines(
     if not long:
         document = {"pipelineIdList": [_output.document_of(each) for each in found]}
         rows = [(each.id, each.name) for each in found]
-        return Answer(document, [_output.table(("Pipeline", "Name"), rows)])
+        return Answer(document, [_output.table(("Pipeline", "Name"), rows) if rows else _NONE])
     described = [each async for each in describe_all(context.client, [each.id for each in found])]
+    if not described:
+        return Answer(_document(described), [_NONE])
     columns = ("Pipeline", "Name", "State", "Health", "Latest run (UTC)", "Next run (UTC)")
     return Answer(
         _document(described),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import logging
 import sys
 from collections import deque
@@ -22,6 +23,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from aiodatapipeline import DataPipelineClient
+from aiodatapipeline.cli._command import EndpointUrl, Profile, Region
 from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.runner import Event, EventKind, Health, RunningTask, RunResult, TaskRunner
 from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
@@ -37,33 +39,34 @@ def run(
     runner: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODULE:RUNNER]",
+            metavar="MODULE:RUNNER",
             help="A TaskRunner, or a function that makes one. Without it, the built-in handlers "
-            "work: ShellCommandActivity, ShellCommandPrecondition, CopyActivity and Exists.",
+            "work: ShellCommandActivity, ShellCommandPrecondition, SqlActivity, CopyActivity and "
+            "Exists.",
         ),
     ] = None,
     *,
     worker_group: Annotated[
         list[str] | None,
-        typer.Option(help="Where to take work from. Can be given several times."),
+        typer.Option(metavar="GROUP", help="Where to take work from. Can be given several times."),
     ] = None,
     state_dir: Annotated[
         Path | None,
-        typer.Option(help="Where outcomes are kept until the service has them. It outlives us."),
+        typer.Option(metavar="DIR", help="Where outcomes are kept until the service has them."),
     ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="Another service than AWS's, such as a local one.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="The region of AWS.")] = None,
-    profile: Annotated[str | None, typer.Option(help="A profile of the files in ~/.aws.")] = None,
+    endpoint_url: EndpointUrl = None,
+    region: Region = None,
+    profile: Profile = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="How many tasks run at once: 8 if left out.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="How many tasks run at once: 8 if left out."),
     ] = None,
     log_uri: Annotated[
         str | None,
         typer.Option(
+            metavar="URI",
             help="Where logs of the built-in handlers go that no pipelineLogUri says a place for: "
-            "s3://bucket/prefix or a directory."
+            "s3://bucket/prefix or a directory.",
         ),
     ] = None,
     until_idle: Annotated[
@@ -72,14 +75,17 @@ def run(
     health_port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Answer /livez and /readyz there, for a container platform."
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Answer /livez and /readyz on this port, for a container platform.",
         ),
     ] = None,
     health_host: Annotated[
-        str, typer.Option(help="The address for that; 0.0.0.0 lets other machines ask.")
+        str, typer.Option(metavar="ADDRESS", help="For that; 0.0.0.0 lets other machines ask.")
     ] = "127.0.0.1",
 ) -> None:
-    """Take tasks from a worker group, run them, and report how they ended.
+    """Take tasks from worker groups, run them, and report them.
 
     The first Ctrl-C, or SIGTERM, lets running tasks end; the second cancels them; the third
     exits at once. Outcomes that are not reported by then are in the state directory.
@@ -134,6 +140,12 @@ def _builtin(worker_group: list[str] | None, log_uri: str | None) -> TaskRunner:
             "say where to take work from: the workerGroup of the activities",
             param_hint="--worker-group",
         )
+    scheme, separator, _ = (log_uri or "").partition("://")
+    if separator and scheme.lower() not in {"file", "s3"}:
+        raise typer.BadParameter(
+            f"logs go to s3://bucket/prefix or a directory, and not to {scheme}://",
+            param_hint="--log-uri",
+        )
     try:
         made = TaskRunner(worker_group, max_concurrency=max(8, len(worker_group)))
     except ValueError as error:
@@ -169,6 +181,10 @@ def find_runner(name: str) -> TaskRunner:
         except AttributeError:
             raise _no_runner(f"{module_name!r} has no {path!r}") from None
     if not isinstance(found, TaskRunner) and callable(found):
+        try:
+            inspect.signature(found).bind()
+        except (TypeError, ValueError):
+            raise _no_runner(f"{name!r} makes no TaskRunner: it takes arguments") from None
         found = found()
     if not isinstance(found, TaskRunner):
         raise _no_runner(f"{name!r} is a {type(found).__name__} and no TaskRunner")

@@ -44,6 +44,8 @@ class Run:
     error_id: str | None
     reason: str | None
     """Why it is not FINISHED: an error message, or what it waits for."""
+    waits_for: tuple[str, ...] = ()
+    """The ids of other runs, while it waits for them."""
 
     @property
     def has_ended(self) -> bool:
@@ -172,6 +174,7 @@ def _run(instance: PipelineObject, attempt: PipelineObject | None) -> Run:
         hostname=_text(attempt, "hostname"),
         error_id=_text(told, "errorId") or _text(instance, "errorId"),
         reason=_text(told, "errorMessage") or _reason(instance),
+        waits_for=instance.refs("@waitingOn"),
     )
 
 
@@ -240,7 +243,7 @@ async def list_runs(
     found = await Runs(context.client, pipeline).all(*selectors)
     now = datetime.now(UTC)
     document = {"pipelineId": pipeline, "runs": [run.document(now) for run in found]}
-    return Answer(document, [runs_table(found, now)])
+    return Answer(document, [runs_table(found, now) if found else "No such runs."])
 
 
 def _interval(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from aiodatapipeline.models import PipelineDescription
 
 # States in which nothing happens until somebody activates the pipeline.
 _ENDED, _NOT_BEGUN = {"FINISHED", "INACTIVE"}, "PENDING"
+_WAITING = "WAITING_ON_DEPENDENCIES"
 # So many looks at a pipeline that nobody has activated.
 _IDLE_LOOKS = 2
 # Looks that may fail one after the other. Each has been tried several times by then.
@@ -44,12 +45,25 @@ class Look:
     def has_ended(self) -> bool:
         """Whether nothing more happens by itself.
 
-        On demand, a pipeline need not become FINISHED: then no run is left, and none to come.
+        On demand, a pipeline need not become FINISHED: then no run is left, and none to come. Nor
+        does one where something failed: what waits for it waits until somebody reruns it.
         """
         if self.pipeline.state in _ENDED:
             return True
-        over = bool(self.runs) and all(run.has_ended for run in self.runs)
+        stuck = self._stuck()
+        over = bool(self.runs) and all(run.has_ended or run.id in stuck for run in self.runs)
         return over and self._field("@nextRunTime") is None
+
+    def _stuck(self) -> set[str]:
+        """Find what failed, and what waits for that, directly or not."""
+        found = {run.id for run in self.runs if run.has_ended and not run.is_good}
+        while more := {
+            run.id
+            for run in self.runs
+            if run.status == _WAITING and run.id not in found and found.intersection(run.waits_for)
+        }:
+            found |= more
+        return found
 
     @property
     def is_idle(self) -> bool:
@@ -121,7 +135,7 @@ async def status(
     runs = Runs(context.client, pipeline)
 
     async def look() -> Look:
-        return await _look(context.client, pipeline, runs, everything=everything)
+        return await look_at(context.client, pipeline, runs, everything=everything)
 
     if not watch:
         found = await look()
@@ -131,12 +145,22 @@ async def status(
     return Answer(found.document(), found.shown(), int(not found.is_good))
 
 
-async def _look(
+async def look_at(
     client: DataPipelineClient, pipeline_id: str, runs: Runs, *, everything: bool
 ) -> Look:
-    (described,) = (await client.describe_pipelines([pipeline_id])).pipeline_description_list
+    """Look at a pipeline."""
+    described = await _described(client, pipeline_id)
     found = await (runs.all() if everything else runs.current())
-    return Look(described, found, datetime.now(UTC))
+    look = Look(described, found, datetime.now(UTC))
+    if look.has_ended and described.state not in _ENDED:
+        # The last run may have ended since, and the pipeline with it.
+        return replace(look, pipeline=await _described(client, pipeline_id))
+    return look
+
+
+async def _described(client: DataPipelineClient, pipeline_id: str) -> PipelineDescription:
+    (found,) = (await client.describe_pipelines([pipeline_id])).pipeline_description_list
+    return found
 
 
 async def _watch(

@@ -1,4 +1,4 @@
-"""Data of one S3DataNode copied to another, in S3 or on this machine.
+"""Data of one data node copied to another: files in S3 or on this machine, tables of databases.
 
 Source: developer guide, "CopyActivity" and "S3DataNode".
 """
@@ -9,18 +9,19 @@ import asyncio
 import gzip
 import shutil
 import threading
-import zlib
 from pathlib import Path
 from typing import Protocol
 
 from aiodatapipeline.runner._aside import in_thread
 from aiodatapipeline.runner._places import StorageError, fetch_all, files_below, inside, put_all
-from aiodatapipeline.runner._staging import Count, S3DataNode, node
+from aiodatapipeline.runner._rows import GZ, gzip_told, load, transfer, unload
+from aiodatapipeline.runner._staging import NODE, Count, S3DataNode, look_up, read_node
 from aiodatapipeline.runner._storage import Storage
+from aiodatapipeline.runner._tables import TYPES as TABLES
+from aiodatapipeline.runner._tables import Table
 from aiodatapipeline.runner._task import Task, TaskFailed
 
 _CHUNK = 1024 * 1024
-_GZ = ".gz"
 
 
 class _Readable(Protocol):
@@ -31,8 +32,8 @@ class _Writable(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-async def copy(task: Task, storage: Storage, directory: Path) -> None:
-    """Do what a CopyActivity says.
+async def copy(task: Task, storage: Storage, directory: Path) -> str:
+    """Do what a CopyActivity says, and say what was done.
 
     Args:
         task: The task.
@@ -43,6 +44,33 @@ async def copy(task: Task, storage: Storage, directory: Path) -> None:
         TaskFailed: It says what cannot be done, or data could not be carried.
     """
     source, target = [await _only(task, key) for key in ("input", "output")]
+    here = directory / "data"
+    await asyncio.to_thread(here.mkdir)
+    try:
+        if isinstance(target, Table):
+            if isinstance(source, Table):
+                return _rows(await transfer(task, source, target, here / "rows"))
+            await _fetch(task, storage, source, here)
+            return _rows(await load(task, source, here, target))
+        if isinstance(source, Table):
+            rows = await unload(task, source, target, here)
+        else:
+            await _copy_files(task, storage, source, target, here)
+            rows = None
+        await _put(task, storage, target, here)
+    except StorageError as error:
+        raise TaskFailed("StagingFailed", str(error)) from error
+    return "files copied" if rows is None else _rows(rows)
+
+
+def _rows(count: int) -> str:
+    return f"{count} rows copied"
+
+
+async def _copy_files(
+    task: Task, storage: Storage, source: S3DataNode, target: S3DataNode, here: Path
+) -> None:
+    """Bring files here, as they are to be put."""
     await _check_formats(task, source, target)
     if source.directory_path is not None and target.directory_path is None:
         raise TaskFailed(
@@ -50,22 +78,19 @@ async def copy(task: Task, storage: Storage, directory: Path) -> None:
             f"{source.id} has a directoryPath and {target.id} a filePath: the files of a directory "
             "cannot be copied into one",
         )
-    here = directory / "data"
-    await asyncio.to_thread(here.mkdir)
-    try:
-        await _fetch(task, storage, source, here)
-        if source.compression != target.compression:
-            await in_thread(lambda stop: _recompress(here, target.compression, stop))
-        await _put(task, storage, target, here)
-    except StorageError as error:
-        raise TaskFailed("StagingFailed", str(error)) from error
+    await _fetch(task, storage, source, here)
+    if source.compression != target.compression:
+        await in_thread(lambda stop: _recompress(here, target.compression, stop))
 
 
-async def _only(task: Task, key: str) -> S3DataNode:
+async def _only(task: Task, key: str) -> S3DataNode | Table:
     references = task.object.refs(key)
     if len(references) != 1:
         raise TaskFailed("InvalidTask", f"it has {len(references)} of {key}; one is copied")
-    return await node(task, references[0])
+    found = await look_up(task, references[0])
+    if found.string("type") in TABLES:
+        return await Table.of(task, found)
+    return read_node(found, NODE, *TABLES)
 
 
 async def _check_formats(task: Task, source: S3DataNode, target: S3DataNode) -> None:
@@ -116,18 +141,15 @@ def _recompress(directory: Path, to: str, stop: threading.Event) -> None:
     done.mkdir()
     for name, file in files_below(directory):
         if to == "gzip":
-            made = inside(done, f"{name}{_GZ}")
+            made = inside(done, f"{name}{GZ}")
             made.parent.mkdir(parents=True, exist_ok=True)
             with file.open("rb") as read, gzip.open(made, "wb") as written:
                 _pass_on(read, written, stop)
         else:
-            made = inside(done, name.removesuffix(_GZ))
+            made = inside(done, name.removesuffix(GZ))
             made.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with gzip.open(file, "rb") as read, made.open("wb") as written:
-                    _pass_on(read, written, stop)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise StorageError(f"{name!r} cannot be read as gzip: {error}") from error
+            with gzip_told(name), gzip.open(file, "rb") as read, made.open("wb") as written:
+                _pass_on(read, written, stop)
     shutil.rmtree(directory)
     done.rename(directory)
 

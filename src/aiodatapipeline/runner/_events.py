@@ -204,10 +204,8 @@ def log(event: Event) -> None:
     )
     LOGGER.log(
         _LEVELS.get(event.kind, logging.INFO),
-        "%s %s %s",
-        event.kind,
-        about,
-        detail,
+        "%s",
+        " ".join(each for each in (event.kind, about, detail) if each),
         extra={
             "event": str(event.kind),
             "worker_group": event.worker_group,

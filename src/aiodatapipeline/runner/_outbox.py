@@ -217,7 +217,8 @@ class FileOutbox:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._take_lock()
         except (OSError, sqlite3.Error) as error:
-            raise OutboxError(f"cannot use the state directory {directory}: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise OutboxError(f"cannot use the state directory {directory}: {why}") from error
         try:
             self._database = self._open_or_replace()
             self.runner_id = self._find_runner_id()
@@ -448,7 +449,9 @@ def read_outbox(state_dir: str | os.PathLike[str]) -> tuple[OutboxRow, ...]:
     """
     path = Path(state_dir) / "outbox.sqlite3"
     if not path.is_file():
-        raise OutboxError(f"there is no outbox in {os.fspath(state_dir)!r}")
+        raise OutboxError(
+            f"there is no outbox in {os.fspath(state_dir)!r}: name the state directory of a runner"
+        )
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             rows = database.execute(

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from aiobotocore.client import AioBaseClient
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 from aiohttp import ClientError as HttpError
 from botocore import exceptions
 
-from aiodatapipeline._loader import read_service_model, shared_loader
 from aiodatapipeline.runner._aside import to_its_end
+from aiodatapipeline.runner._aws import AwsClient
 from aiodatapipeline.runner._places import StorageError
 
-_SERVICE = "s3"
 # S3 takes 10,000 parts of 5 MiB and more. Source: S3 user guide, "Amazon S3 multipart upload
 # limits".
 PART = 8 * 1024 * 1024
 _MAX_PARTS = 10_000
 _CHUNK = 1024 * 1024
-_CONNECT_TIMEOUT = 10.0
-_READ_TIMEOUT = 60.0
-_CONNECTIONS = 20
 # Seconds for telling S3 that it need not keep the parts of an upload that failed.
 _ABORT = 5.0
 
@@ -40,50 +33,11 @@ _REASONS = {
 }
 
 
-class S3:
-    """A client of S3 that is opened when it is needed.
-
-    Args:
-        region_name: The region; the default chain's if None.
-        endpoint_url: Another service than AWS's own.
-    """
+class S3(AwsClient):
+    """A client of S3. See ``AwsClient``."""
 
     def __init__(self, region_name: str | None = None, endpoint_url: str | None = None) -> None:
-        self._region_name, self._endpoint_url = region_name, endpoint_url
-        self._stack = AsyncExitStack()
-        self._client: AioBaseClient | None = None
-        self._opening = asyncio.Lock()
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        self._client = None
-        await self._stack.aclose()
-
-    async def call(self, method: str, **members: object) -> dict[str, Any]:
-        """Make a call of S3."""
-        async with self._opening:
-            client = self._client = self._client or await self._open()
-        send: Callable[..., Awaitable[dict[str, Any]]] = getattr(client, method)
-        return await send(**members)
-
-    async def _open(self) -> AioBaseClient:
-        session = AioSession()
-        session.register_component("data_loader", shared_loader(session))
-        # These files are large, and reading them would block the event loop.
-        await asyncio.to_thread(read_service_model, session, _SERVICE)
-        return await self._stack.enter_async_context(
-            session.create_client(
-                _SERVICE,
-                region_name=self._region_name,
-                endpoint_url=self._endpoint_url,
-                config=AioConfig(
-                    connect_timeout=_CONNECT_TIMEOUT,
-                    read_timeout=_READ_TIMEOUT,
-                    max_pool_connections=_CONNECTIONS,
-                    retries={"mode": "standard"},
-                ),
-            )
-        )
+        super().__init__("s3", region_name, endpoint_url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,12 @@ class S3DataNode(BaseModel):
             raise TaskFailed("InvalidTask", f"{self.id}: {error}") from None
 
 
-def read_node(subject: PipelineObject) -> S3DataNode:
+def read_node(subject: PipelineObject, *known: str) -> S3DataNode:
     """Read a data node's fields.
+
+    Args:
+        subject: The data node.
+        known: What would do in its place; nothing if left out.
 
     Raises:
         TaskFailed: It is no S3DataNode, or not a good one.
@@ -74,8 +78,8 @@ def read_node(subject: PipelineObject) -> S3DataNode:
     if kind != (NODE,):
         raise TaskFailed(
             "InvalidTask",
-            f"{subject.id} is no {NODE} but {' and '.join(kind) or 'has no type'}: the runner "
-            "knows no other data",
+            f"{subject.id} is no {' or '.join(known or (NODE,))} but "
+            f"{' and '.join(kind) or 'has no type'}: the runner knows no other data here",
         )
     return read(S3DataNode, subject)
 
@@ -95,10 +99,20 @@ async def node(task: Task, reference: str) -> S3DataNode:
     Raises:
         TaskFailed: It cannot be found, or is no S3DataNode.
     """
+    return read_node(await look_up(task, reference))
+
+
+async def look_up(task: Task, reference: Ref | str) -> PipelineObject:
+    """Give an object that a task refers to.
+
+    Raises:
+        TaskFailed: It cannot be found.
+    """
     try:
-        return read_node(await task.resolve(reference))
+        return await task.resolve(reference)
     except LookupError as error:
-        raise TaskFailed("InvalidTask", f"there is no object {reference!r}: {error}") from None
+        name = reference.id if isinstance(reference, Ref) else reference
+        raise TaskFailed("InvalidTask", f"there is no object {name!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

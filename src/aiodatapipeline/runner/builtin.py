@@ -1,4 +1,4 @@
-"""Handlers of types that AWS's own task runner knows: commands, copies, and whether data exists.
+"""Handlers of types that AWS's own task runner knows: commands, SQL, copies, and preconditions.
 
 ``add_builtin(runner)`` and ``runner.run()`` are a task runner that needs no code of yours.
 """
@@ -21,8 +21,10 @@ from aiodatapipeline.models import Ref
 from aiodatapipeline.runner import _logs
 from aiodatapipeline.runner._aside import to_its_end
 from aiodatapipeline.runner._copy import copy
+from aiodatapipeline.runner._databases import find_database
 from aiodatapipeline.runner._logs import ActivityLog
 from aiodatapipeline.runner._places import Place, StorageError
+from aiodatapipeline.runner._query import query
 from aiodatapipeline.runner._runner import TaskRunner
 from aiodatapipeline.runner._shell import Ended, NotStartedError, Script, run_script
 from aiodatapipeline.runner._staging import Staging, node
@@ -35,6 +37,7 @@ __all__ = [
     "Exists",
     "ShellCommandActivity",
     "ShellCommandPrecondition",
+    "SqlActivity",
     "add_builtin",
 ]
 
@@ -110,6 +113,22 @@ class CopyActivity(_Logged):
     """The fields of a CopyActivity that matter beside what it copies."""
 
 
+class SqlActivity(_Logged):
+    """The fields of a SqlActivity that matter to who runs it."""
+
+    database: Ref
+    script: str | None = None
+    script_uri: str | None = None
+    script_argument: tuple[str, ...] = ()
+    queue: str | None = None
+
+    @model_validator(mode="after")
+    def _one_script(self) -> SqlActivity:
+        if (self.script is None) == (self.script_uri is None):
+            raise ValueError("it needs a script or a scriptUri, and not both")
+        return self
+
+
 class Exists(BaseModel):
     """The fields of an Exists that matter to who runs it."""
 
@@ -121,11 +140,12 @@ class Exists(BaseModel):
 
 
 def add_builtin(runner: TaskRunner, settings: BuiltIn | None = None) -> None:
-    """Let a runner handle shell commands, copies of data, and whether data exists.
+    """Let a runner handle shell commands, SQL, copies of data, and whether data exists.
 
-    That is ShellCommandActivity, ShellCommandPrecondition, CopyActivity and Exists.
+    That is ShellCommandActivity, ShellCommandPrecondition, SqlActivity, CopyActivity and Exists.
 
-    A type that it has a handler of already keeps that one. The handlers need a POSIX system.
+    A type that it has a handler of already keeps that one. The handlers need a POSIX system, and
+    databases the extra ``sql``: without it, the tasks with one fail and say so.
 
     Args:
         runner: The task runner.
@@ -137,6 +157,8 @@ def add_builtin(runner: TaskRunner, settings: BuiltIn | None = None) -> None:
         runner.handler(ShellCommandActivity)(handlers.activity)
     if "CopyActivity" not in known:
         runner.handler(CopyActivity)(handlers.copy)
+    if "SqlActivity" not in known:
+        runner.handler(SqlActivity)(handlers.sql)
     if "ShellCommandPrecondition" not in known:
         runner.precondition(ShellCommandPrecondition)(handlers.precondition)
     if "Exists" not in known:
@@ -161,7 +183,14 @@ class _Handlers:
 
     async def copy(self, task: Task, fields: CopyActivity) -> None:
         async with self._room(task, fields) as room:
-            await copy(task, room.storage, room.directory)
+            room.note(await copy(task, room.storage, room.directory))
+
+    async def sql(self, task: Task, fields: SqlActivity) -> None:
+        async with self._room(task, fields) as room:
+            login = await find_database(task, fields.database)
+            script = await room.sql(fields)
+            count = await query(task, login, script, fields.script_argument, fields.queue)
+            room.note(f"{count} statements run")
 
     async def precondition(self, task: Task, fields: ShellCommandPrecondition) -> bool:
         async with self._room(task, fields) as room:
@@ -270,13 +299,31 @@ class _Room:
         self.note(str(ended))
         return ended
 
-    async def _script(self, fields: _Command) -> Path:
-        file = self.directory / "script"
+    async def sql(self, fields: SqlActivity) -> str:
+        """Give the script of a SqlActivity.
+
+        Raises:
+            TaskFailed: It is not there, or is no text.
+        """
         if fields.script_uri is None:
-            await asyncio.to_thread(file.write_text, fields.command or "", encoding="utf-8")
-            return file
+            return fields.script or ""
+        file = await self._fetched(fields.script_uri)
         try:
-            await self._place("scriptUri", fields.script_uri).fetch(file)
+            return await asyncio.to_thread(file.read_text, encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise TaskFailed("StagingFailed", "scriptUri: the script is not in UTF-8") from None
+
+    async def _script(self, fields: _Command) -> Path:
+        if fields.script_uri is not None:
+            return await self._fetched(fields.script_uri)
+        file = self.directory / "script"
+        await asyncio.to_thread(file.write_text, fields.command or "", encoding="utf-8")
+        return file
+
+    async def _fetched(self, address: str) -> Path:
+        file = self.directory / "script"
+        try:
+            await self._place("scriptUri", address).fetch(file)
         except StorageError as error:
             raise TaskFailed("StagingFailed", f"scriptUri: {error}") from error
         return file

@@ -19,8 +19,9 @@ _MOST = 1 << 20
 
 def serve(path: str) -> None:
     """Fork for each command until the process is ended."""
-    for name in ("aiodatapipeline.cli._app", "aiodatapipeline._transport"):
-        import_module(name)
+    for name in ("_app", "_definition", "_logs", "_pipelines", "_put", "_run", "_status", "_task"):
+        import_module(f"aiodatapipeline.cli.{name}")
+    import_module("aiodatapipeline._transport")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -36,6 +37,8 @@ def serve(path: str) -> None:
 
 
 def _command(connection: socket.socket) -> int:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection.sendall(f"{os.getpid()}\n".encode())
     data, files, _, _ = socket.recv_fds(connection, _MOST, 3)
     told = json.loads(data)
     for number, file in enumerate(files):
@@ -52,9 +55,11 @@ def _command(connection: socket.socket) -> int:
 
 
 def call(path: str, words: list[str]) -> int:
-    """Have a command run; give its exit code."""
+    """Have a command run, and hand on what asks it to end; give its exit code."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
+        there = int(connection.recv(100))
+        signal.signal(signal.SIGTERM, lambda number, _: os.kill(there, number))
         told = {"words": words, "directory": str(Path.cwd()), "environment": dict(os.environ)}
         socket.send_fds(connection, [json.dumps(told).encode()], [0, 1, 2])
         return int(connection.recv(100))

@@ -27,8 +27,19 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
     if inner is None:
         yield words, command
         return
-    for name, each in inner.items():
+    context = command.make_context("a group", ["a command"])
+    for name in inner:
+        _, each, _ = command.resolve_command(context, [name])
         yield from commands(each, (*words, name))
+
+
+def summaries(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What the lists of commands say of each of them."""
+    for name, each in command.commands.items():
+        if hasattr(each, "commands"):
+            yield from summaries(each, (*words, name))
+        else:
+            yield (*words, name), each.get_short_help_str(1000)
 
 
 def options(command: Any) -> set[str]:
@@ -41,6 +52,7 @@ def options(command: Any) -> set[str]:
 
 ROOT = typer.main.get_command(_app.app)
 COMMANDS = dict(commands(ROOT))
+SUMMARIES = dict(summaries(ROOT))
 each_command = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 
 
@@ -49,6 +61,25 @@ def test_each_command_has_a_help_with_an_example(words: tuple[str, ...], cli: Cl
     shown = " ".join(cli(*words, "--help").stdout.split())
 
     assert f"Example: aiodatapipeline {' '.join(words)}" in shown
+
+
+@each_command
+def test_a_list_of_commands_says_of_each_what_its_help_begins_with(words: tuple[str, ...]) -> None:
+    assert SUMMARIES[words] == COMMANDS[words].help.partition("\n")[0]
+
+
+@each_command
+def test_a_list_of_commands_has_room_for_what_it_says(words: tuple[str, ...], cli: Cli) -> None:
+    listed = cli(*words[:-1], "--help").rows
+
+    assert f"{words[-1]} {SUMMARIES[words]}" in listed
+
+
+@each_command
+def test_each_value_has_a_name_that_tells_what_it_is(words: tuple[str, ...], cli: Cli) -> None:
+    shown = cli(*words, "--help").stdout.partition("Options:")[2]
+
+    assert re.findall(r"^  (--[a-z-]+) <[a-z]+[>\[ ]", shown, re.MULTILINE) == []
 
 
 @each_command
@@ -62,14 +93,18 @@ def test_an_example_is_a_right_use(words: tuple[str, ...]) -> None:
     assert context.args == []
 
 
-def test_help_is_given_without_aiobotocore() -> None:
+def test_help_is_given_without_what_takes_long_to_import() -> None:
     script = (
         "import sys\n"
         "from aiodatapipeline.cli import main\n"
+        "def slow():\n"
+        "    ours = ('aiodatapipeline.' + name for name in ('definition', 'local', 'runner'))\n"
+        "    names = ('aiobotocore', 'aiohttp', 'botocore', *ours)\n"
+        "    return [name for name in sys.modules if name.startswith(names)]\n"
         "assert main(['--help']) == 0\n"
+        "assert main(['task', '--help']) == 0\n"
         "assert main(['status', '--help']) == 0\n"
-        "print([name for name in sys.modules if name.partition('.')[0] in "
-        "{'aiobotocore', 'botocore', 'jmespath'}], file=sys.stderr)\n"
+        "print(slow(), file=sys.stderr)\n"
     )
 
     done = subprocess.run(
@@ -88,6 +123,18 @@ def test_a_group_without_a_command_says_where_help_is(group: str, cli: Cli) -> N
     assert f"'aiodatapipeline {group} --help' shows how" in cli(group, exit_code=2).sentence
 
 
+def test_help_has_a_short_name(cli: Cli) -> None:
+    assert cli("status", "-h").stdout == cli("status", "--help").stdout
+
+
+def test_a_command_that_is_nearly_right_is_suggested(cli: Cli) -> None:
+    said = cli("deactivat", exit_code=2).sentence
+
+    assert said.endswith(
+        "Did you mean 'deactivate', 'activate'? 'aiodatapipeline --help' shows how"
+    )
+
+
 @pytest.mark.parametrize(("line", "words"), [("sta", ["status"]), ("task f", ["fail", "finish"])])
 def test_a_shell_completes_commands(
     line: str,
@@ -104,6 +151,40 @@ def test_a_shell_completes_commands(
 
     assert ended.value.code == 0
     assert sorted(capsys.readouterr().out.split()) == words
+
+
+# -- the pages ------------------------------------------------------------------------------------
+
+
+_CALL = r"(?:^(?:> +)?|\$ |\$\(|&& |/bin/)aiodatapipeline ([a-z].*)$"
+
+
+def shown() -> Iterator[tuple[str, list[str]]]:
+    """The pages with every call of the command in their blocks, as words."""
+    root = PAGE.parents[2]
+    for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        blocks = re.findall(r"^```.*?^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        for call in re.findall(_CALL, "\n".join(blocks).replace("\\\n", ""), re.MULTILINE):
+            # Of a line of the shell, what belongs to this command.
+            words = shlex.split(re.split(r" (?:2?> |[|&])|\)", call)[0])
+            # A line of output begins like a call of it, now and then.
+            if (words[0],) in COMMANDS or tuple(words[:2]) in COMMANDS:
+                yield page.name, words
+
+
+def test_the_pages_show_right_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIODATAPIPELINE_TASK_ID", "where scripts have it")
+    wrong: list[str] = []
+    calls = list(shown())
+    for page, words in calls:
+        path = next(each for each in COMMANDS if list(each) == words[: len(each)])
+        try:
+            COMMANDS[path].make_context("page", words[len(path) :])
+        except _app.WrongUse as error:
+            wrong.append(f"{page}: {words}: {error}")
+
+    assert wrong == []
+    assert len(calls) > 50
 
 
 # -- the page of the reference ----------------------------------------------------------------

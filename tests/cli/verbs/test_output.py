@@ -153,6 +153,23 @@ def test_credentials_that_are_missing_are_told_with_what_to_do(
     assert "no AWS region found; give --region" in cli("list", exit_code=1).sentence
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["--profile", "nobody"], "--profile"),
+        (["--region", "no where"], "--region"),
+        (["--endpoint-url", "nonsense"], "--endpoint-url"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_told_by_its_name_here(
+    words: list[str], option: str, cli: Cli, served: Served
+) -> None:
+    told = cli("list", *words, exit_code=1).sentence
+
+    assert option in told
+    assert option.removeprefix("--").replace("-", "_") + "_name" not in told
+
+
 def test_a_service_that_is_not_there_is_told_with_what_to_do(cli: Cli, served: Served) -> None:
     told = cli("list", "--endpoint-url", "http://127.0.0.1:1", exit_code=1).sentence
 

@@ -61,6 +61,11 @@ def test_pipelines_are_listed(served: Served, cli: Cli) -> None:
     }
 
 
+def test_where_there_are_no_pipelines_it_is_told_what_to_do(served: Served, cli: Cli) -> None:
+    for words in (["list"], ["list", "--long"]):
+        assert cli(*words).rows == ["No pipelines. Next: aiodatapipeline create NAME"]
+
+
 def test_a_long_list_says_how_each_pipeline_is(served: Served, cli: Cli) -> None:
     made = [served.create(shell("Load"), activate=number < 30) for number in range(31)]
 

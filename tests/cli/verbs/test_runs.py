@@ -62,6 +62,7 @@ def test_runs_are_found_by_status_and_time(served: Served, cli: Cli) -> None:
         return [each["id"] for each in document["runs"]]
 
     assert found() == [LOAD, "@Load_2026-01-01T01:00:00"]
+    assert cli("list-runs", made, "--status", "CANCELED").rows == ["No such runs."]
     assert found("--status", "finished") == [LOAD]
     assert found("--status", "FINISHED", "--status", "WAITING_FOR_RUNNER") == found()
     assert found("--start-interval", "2026-01-01,2026-01-02") == [LOAD]

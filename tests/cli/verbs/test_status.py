@@ -11,9 +11,18 @@ import pytest
 
 from aiodatapipeline import DataPipelineClient
 from aiodatapipeline.cli._runs import Run, Runs
-from aiodatapipeline.cli._status import Look
+from aiodatapipeline.cli._status import Look, look_at
 from aiodatapipeline.local import Fault, FaultKind
-from aiodatapipeline.models import Field, PipelineDescription
+from aiodatapipeline.models import Field, PipelineDescription, PipelineObject
+from aiodatapipeline.operations import (
+    DescribeObjectsRequest,
+    DescribeObjectsResponse,
+    DescribePipelinesRequest,
+    DescribePipelinesResponse,
+    QueryObjectsRequest,
+    QueryObjectsResponse,
+)
+from aiodatapipeline.testing import StubTransport
 from tests.cli.verbs.conftest import START, Cli, Served, ref, shell
 
 LOAD, REPORT = "@Load_2026-01-01T00:00:00", "@Report_2026-01-01T00:00:00"
@@ -85,6 +94,15 @@ def test_a_run_under_way_has_taken_some_time(served: Served, cli: Cli) -> None:
     assert run["seconds"] > 0
 
 
+def described(state: str, **fields: str) -> PipelineDescription:
+    shown = {"@pipelineState": state, **fields}
+    return PipelineDescription(
+        pipeline_id="df-0",
+        name="test",
+        fields=tuple(Field.of(key, value) for key, value in shown.items()),
+    )
+
+
 # -- watching -----------------------------------------------------------------------------
 
 
@@ -118,6 +136,26 @@ def test_a_watch_tells_failures_by_its_exit_code(served: Served, cli: Cli) -> No
     assert [each["status"] for each in document["runs"]] == ["FAILED"]
 
 
+def test_a_watch_ends_when_the_rest_waits_for_what_failed(served: Served, cli: Cli) -> None:
+    made = served.create(
+        shell("Load"),
+        shell("Report", dependsOn=ref("Load")),
+        shell("Send", dependsOn=ref("Report")),
+        shell("Apart"),
+    )
+    for task in (served.begin(), served.begin()):
+        served.end(task, "FAILED" if task.attempt_id.startswith(LOAD) else "FINISHED")
+
+    document = cli("status", made, *WATCH, "--output", "json", exit_code=1).document
+
+    assert {each["component"]: each["status"] for each in document["runs"]} == {
+        "Load": "FAILED",
+        "Report": "WAITING_ON_DEPENDENCIES",
+        "Send": "WAITING_ON_DEPENDENCIES",
+        "Apart": "FINISHED",
+    }
+
+
 @pytest.mark.parametrize(
     ("status", "fields", "ended"),
     [
@@ -130,12 +168,7 @@ def test_a_watch_tells_failures_by_its_exit_code(served: Served, cli: Cli) -> No
 def test_a_pipeline_need_not_be_finished_to_have_ended(
     status: str | None, fields: dict[str, str], ended: bool
 ) -> None:
-    shown = {"@pipelineState": "SCHEDULED", **fields}
-    pipeline = PipelineDescription(
-        pipeline_id="df-0",
-        name="test",
-        fields=tuple(Field.of(key, value) for key, value in shown.items()),
-    )
+    pipeline = described("SCHEDULED", **fields)
     run = Run(LOAD, "Load", status or "", None, None, None, 0, None, None, None)
 
     assert Look(pipeline, [run] if status else [], START).has_ended == ended
@@ -210,6 +243,24 @@ def test_on_a_terminal_a_watch_is_a_table_that_changes(
 
     assert b"\x1b[32mFINISHED\x1b[0m" in shown
     assert b"\x1b[?25h" in shown  # the cursor is there again
+
+
+async def test_a_pipeline_whose_last_run_ends_meanwhile_is_shown_as_it_is_then() -> None:
+    stub = StubTransport()
+    stub.on(DescribePipelinesRequest).returns(
+        *(
+            DescribePipelinesResponse(pipeline_description_list=(described(state),))
+            for state in ("SCHEDULED", "FINISHED")
+        )
+    )
+    stub.on(QueryObjectsRequest).returns(QueryObjectsResponse(ids=(LOAD,)))
+    ended = PipelineObject.of(LOAD, {"@status": "FINISHED"})
+    stub.on(DescribeObjectsRequest).returns(DescribeObjectsResponse(pipeline_objects=(ended,)))
+
+    async with stub.client() as client:
+        look = await look_at(client, "df-0", Runs(client, "df-0"), everything=False)
+
+    assert (look.pipeline.state, look.has_ended, look.is_good) == ("FINISHED", True, True)
 
 
 async def test_what_has_ended_is_not_asked_for_again_unless_it_is_run_again(

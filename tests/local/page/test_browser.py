@@ -306,11 +306,15 @@ async def test_hostile_texts_run_nothing(place: Place, reader: Reader) -> None:
         assert [each for each in complaints if "404" not in each] == []
 
 
-# Statuses that go beyond their chips.
+# Statuses that go beyond their chips, or to the edge of them.
 TOO_WIDE = """
-[...document.querySelectorAll(".chip")]
-  .filter(one => one.scrollWidth > one.clientWidth)
-  .map(one => `${one.innerText}: ${one.scrollWidth} > ${one.clientWidth}`)
+[...document.querySelectorAll(".chip")].filter(one => {
+  const text = document.createRange();
+  text.selectNodeContents(one);
+  const room = parseFloat(getComputedStyle(one).paddingRight);
+  const ends = text.getBoundingClientRect().right;
+  return ends > one.getBoundingClientRect().right - room + 1;
+}).map(one => one.innerText)
 """
 
 

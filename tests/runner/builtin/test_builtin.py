@@ -38,7 +38,13 @@ def test_a_runner_gets_all_built_in_handlers() -> None:
 
     add_builtin(runner)
 
-    assert list(runner.types()) == ["CopyActivity", "Exists", ACTIVITY, PRECONDITION]
+    assert list(runner.types()) == [
+        "CopyActivity",
+        "Exists",
+        ACTIVITY,
+        PRECONDITION,
+        "SqlActivity",
+    ]
 
 
 def test_a_handler_of_ones_own_stays() -> None:
@@ -52,6 +58,10 @@ def test_a_handler_of_ones_own_stays() -> None:
     async def mine_here(task: Task) -> None:
         """Do nothing."""
 
+    @runner.handler("SqlActivity")
+    async def mine_beside(task: Task) -> None:
+        """Do nothing."""
+
     @runner.precondition(PRECONDITION)
     async def mine_too(task: Task) -> bool:
         return True
@@ -62,8 +72,15 @@ def test_a_handler_of_ones_own_stays() -> None:
 
     add_builtin(runner)
 
-    kept = [runner.get(kind) for kind in (ACTIVITY, "CopyActivity", PRECONDITION, "Exists")]
-    assert [one.function for one in kept if one] == [mine, mine_here, mine_too, mine_as_well]
+    kinds = (ACTIVITY, "CopyActivity", "SqlActivity", PRECONDITION, "Exists")
+    kept = [runner.get(kind) for kind in kinds]
+    assert [one.function for one in kept if one] == [
+        mine,
+        mine_here,
+        mine_beside,
+        mine_too,
+        mine_as_well,
+    ]
 
 
 # -- commands -----------------------------------------------------------------------------

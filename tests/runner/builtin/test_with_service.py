@@ -14,6 +14,7 @@ from aiodatapipeline.local import LocalDataPipeline
 from aiodatapipeline.models import PipelineObject
 from aiodatapipeline.runner import RunResult, TaskRunner
 from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
+from tests.runner.bed import activity, bed
 from tests.runner.builtin.processes import PATIENCE, is_there, names_in, written
 
 
@@ -89,20 +90,21 @@ async def test_a_command_that_the_service_cancels_ends_with_its_family_and_is_no
 
 async def test_a_command_that_takes_too_long_fails_and_ends(tmp_path: Path, scratch: Path) -> None:
     command = f"echo $$ > {tmp_path}/pid; exec sleep 1000"
-    job = {
-        "id": "Job",
-        "type": "ShellCommandActivity",
-        "command": command,
-        "attemptTimeout": "1 minute",
-    }
 
-    async with at_work(scratch, job) as work:
-        pid = await written(tmp_path / "pid")
-        await work.until("Job", "FAILED")
+    # In a time that stands still while the command is ended, for what is left of the limit then
+    # is a twentieth of it.
+    async with bed() as b:
+        await b.pipeline(activity(command=command, attemptTimeout="1 hour"))
+        runner = b.runner()
+        add_builtin(runner, BuiltIn(scratch=scratch))
+        async with b.running(runner) as run:
+            pid = await written(tmp_path / "pid")
+            await b.advance(58 * 60)
+            await b.really(lambda: b.statuses_sent() == ["FAILED"], limit=PATIENCE)
+            await run.stop()
 
     assert not is_there(pid)
-    assert work.result is not None
-    assert work.result.failed == 1
+    assert names_in(scratch) == []
 
 
 async def test_a_precondition_is_asked_until_it_is_met(tmp_path: Path, scratch: Path) -> None:
@@ -151,3 +153,77 @@ async def test_a_failed_commands_last_words_are_at_the_service(
     assert attempt.string("errorId") == "ShellCommandFailed"
     assert attempt.string("errorMessage") == "exit code 4: no\\x1b[1m\ufffd good"
     assert attempt.string("errorStackTrace") == "no\\x1b[1m\ufffd good"
+
+
+def shop(file: Path) -> dict[str, object]:
+    return {
+        "id": "Shop",
+        "type": "JdbcDatabase",
+        "connectionString": f"jdbc:sqlite:{file}",
+        "jdbcDriverClass": "org.sqlite.JDBC",
+        "username": "etl",
+        "*password": "hunter2-hunter2",
+    }
+
+
+async def test_a_statement_that_the_service_cancels_is_interrupted_and_not_reported(
+    tmp_path: Path, scratch: Path
+) -> None:
+    endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x FROM c) SELECT count(*) FROM c"
+    job = {
+        "id": "Job",
+        "type": "SqlActivity",
+        "database": {"ref": "Shop"},
+        "script": f"CREATE TABLE orders (item TEXT); {endless}",
+    }
+
+    async with at_work(scratch, job, shop(tmp_path / "shop.db")) as work:
+        async with asyncio.timeout(PATIENCE):
+            while [each.progress for each in work.runner.running] != [{"statements_run": 1}]:
+                await asyncio.sleep(0.01)
+        instance = await work.instance("Job")
+        await work.client.set_status(work.pipeline_id, [instance.id], "TRY_CANCEL")
+        async with asyncio.timeout(PATIENCE):
+            while work.runner.running:
+                await asyncio.sleep(0.01)
+
+    assert names_in(scratch) == []
+    assert work.result is not None
+    assert (work.result.failed, work.result.unreported) == (0, 1)
+
+
+async def test_a_script_fills_a_table_that_is_copied(tmp_path: Path, scratch: Path) -> None:
+    fill = {
+        "id": "Fill",
+        "type": "SqlActivity",
+        "database": {"ref": "Shop"},
+        "script": "CREATE TABLE orders (item TEXT); INSERT INTO orders VALUES (?), (?)",
+        "scriptArgument": ["tea", "coffee"],
+    }
+    copy = {
+        "id": "Copy",
+        "type": "CopyActivity",
+        "dependsOn": {"ref": "Fill"},
+        "input": {"ref": "Orders"},
+        "output": {"ref": "Report"},
+    }
+    orders = {
+        "id": "Orders",
+        "type": "SqlDataNode",
+        "table": "orders",
+        "selectQuery": "SELECT item FROM #{table} ORDER BY item",
+        "database": {"ref": "Shop"},
+    }
+    report = {"id": "Report", "type": "S3DataNode", "filePath": str(tmp_path / "report")}
+
+    async with bed() as b:
+        await b.pipeline(fill, copy, orders, report, shop(tmp_path / "shop.db"))
+        runner = b.runner()
+        add_builtin(runner, BuiltIn(scratch=scratch))
+        async with b.running(runner) as run:
+            await b.really(lambda: b.statuses_sent() == ["FINISHED"])
+            await b.advance(60)
+            await b.really(lambda: b.statuses_sent() == ["FINISHED"] * 2)
+            await run.stop()
+
+    assert (tmp_path / "report").read_text() == "coffee\ntea\n"

@@ -1,0 +1,1 @@
+"""Programs to begin with. tests/test_examples.py runs them."""
