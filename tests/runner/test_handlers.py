@@ -388,8 +388,9 @@ async def test_a30_a_process_is_killed_whatever_it_does(
             await b.really(noted.exists)
             pid = int(noted.read_text())
             await b.cancel(pipeline, "Job")
-            await b.advance(65)
+            await b.until(lambda: bool(b.told("cancelled")), limit=70)
             if function in {functions.waits, functions.cleans_up}:
+                # It is killed 5 seconds later, and time stands still until it has ended.
                 await b.really(lambda: not exists(pid))
             await b.advance(10)
             await b.really(lambda: not exists(pid))
