@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from benchmarks import calls, definition, local, polls, startup
+from benchmarks import calls, definition, local, polls, runner, startup
 
 TOPICS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "calls": calls.run,
@@ -16,6 +16,7 @@ TOPICS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "polls": polls.run,
     "definition": definition.run,
     "local": local.run,
+    "runner": runner.run,
 }
 
 

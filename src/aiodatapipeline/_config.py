@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Self
 
 # As botocore calls it; in signatures and in the names of hosts, too.
@@ -57,8 +57,14 @@ class CallOptions:
         """Give these options with the other's in front, where it has any."""
         if other is None:
             return self
-        given = {field.name: getattr(other, field.name) for field in fields(other)}
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        # Written out: it is done for each call that has options of its own.
+        return type(self)(
+            timeout=self.timeout if other.timeout is None else other.timeout,
+            poll_timeout=self.poll_timeout if other.poll_timeout is None else other.poll_timeout,
+            deadline=self.deadline if other.deadline is None else other.deadline,
+            max_backoff=self.max_backoff if other.max_backoff is None else other.max_backoff,
+            max_attempts=self.max_attempts if other.max_attempts is None else other.max_attempts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,16 +156,16 @@ class PipelineObject(WireModel):
 
     def keys(self) -> tuple[str, ...]:
         """Every key once, in order of first appearance."""
-        return tuple(dict.fromkeys(field.key for field in self.fields))
+        return tuple(dict.fromkeys([field.key for field in self.fields]))
 
     def values(self, key: str) -> tuple[str | Ref, ...]:
         """The texts and references of a key, in order; empty if there is none."""
-        found = (field.value for field in self.fields if field.key == key)
-        return tuple(value for value in found if value is not None)
+        found = [field.value for field in self.fields if field.key == key]
+        return tuple([value for value in found if value is not None])
 
     def strings(self, key: str) -> tuple[str, ...]:
         """The texts of a key, in order; empty if there is none."""
-        return tuple(value for value in self.values(key) if isinstance(value, str))
+        return tuple([value for value in self.values(key) if isinstance(value, str)])
 
     def refs(self, key: str) -> tuple[str, ...]:
         """The ids that the references of a key name, in order; empty if there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +49,8 @@ from aiodatapipeline.runner._outcome import (
 from aiodatapipeline.runner._settings import Settings
 from aiodatapipeline.runner._task import CancelReason, TaskInfo
 
+# Fields of an object that say how long something takes.
+_PERIODS = {"attemptTimeout", "preconditionTimeout", "reportProgressTimeout", "retryDelay"}
 # Between two looks at a precondition, if it has no retryDelay: as the service's own default.
 _RETRY_DELAY = 600.0
 # Of an object's id, in the service's model.
@@ -87,6 +89,8 @@ class Attempt:
     lease: Lease = field(init=False)
     invalid: Failure | None = None
     """Why it cannot be worked on."""
+    periods: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Seconds, by the fields of the object that are lengths of time."""
     number: int = 0
     job: Job | None = None
     cancelled: CancelReason | None = None
@@ -181,25 +185,23 @@ class Attempts:
     ) -> Attempt:
         """Read a task, whatever is wrong with it."""
         invalid: Failure | None = None
-        lapse = None
+        periods: Mapping[str, float] = {}
         try:
             info = TaskInfo.of(task, worker_group, resumed=resumed)
-            lapse = _period(info.object, "reportProgressTimeout")
-            for key in ("attemptTimeout", "retryDelay", "preconditionTimeout"):
-                _period(info.object, key)
+            periods = _read_periods(info.object)
         except (LookupError, ValueError) as error:
             invalid = failure("InvalidTask", str(error))
             info = _bare_info(task.attempt_id, task.pipeline_id, worker_group)
-        attempt = Attempt(info, task.task_id, polled_at, invalid)
-        self._give_lease(attempt, lapse)
+        attempt = Attempt(info, task.task_id, polled_at, invalid, periods)
+        self._give_lease(attempt)
         return attempt
 
-    def _give_lease(self, attempt: Attempt, lapse: float | None) -> None:
+    def _give_lease(self, attempt: Attempt) -> None:
         attempt.lease = Lease(
             attempt.task_id,
             attempt.info,
             suspect=self._timing.suspect,
-            lapse=lapse or self._timing.lapse,
+            lapse=attempt.periods.get("reportProgressTimeout") or self._timing.lapse,
             on_gone=partial(self.cancel, attempt),
             on_lapse=partial(self.cancel, attempt, CancelReason.LAPSED),
         )
@@ -297,7 +299,7 @@ class Attempts:
         await self._finish(attempt, ended)
 
     async def _perform(self, attempt: Attempt, job: Job) -> Ended:
-        limit = _period(attempt.info.object, "attemptTimeout")
+        limit = attempt.periods.get("attemptTimeout")
         if limit is None:
             return await self._ask(attempt, job)
         when = attempt.polled_at + limit * _TIMEOUT_SHARE
@@ -309,12 +311,13 @@ class Attempts:
 
     async def _ask(self, attempt: Attempt, job: Job) -> Ended:
         """Call the handler; that of a precondition until it is met, or the time is over."""
-        subject, handler = attempt.info.object, job.handler
-        delay = _period(subject, "retryDelay") or _RETRY_DELAY
-        limit = _period(subject, "preconditionTimeout") or float("inf")
+        if not job.handler.retry:
+            return await job.perform()
+        delay = attempt.periods.get("retryDelay") or _RETRY_DELAY
+        limit = attempt.periods.get("preconditionTimeout") or float("inf")
         while True:
             ended = await job.perform()
-            unmet = handler.retry and isinstance(ended, Returned) and not ended.value
+            unmet = isinstance(ended, Returned) and not ended.value
             late = self._clock.time() + delay > attempt.polled_at + limit
             if not unmet or late or job.cancelled is not None:
                 return ended
@@ -482,7 +485,7 @@ class Attempts:
         else:
             info = _bare_info(row.attempt_id, row.pipeline_id, row.worker_group, row.type)
             attempt = Attempt(info, row.task_id, now)
-            self._give_lease(attempt, None)
+            self._give_lease(attempt)
         attempt.number = row.number
         return attempt, self._take_over(attempt, row)
 
@@ -594,17 +597,21 @@ def _wait(backoff: Backoff, found: Verdict) -> float:
     return max(wait, REFUSED_WAIT) if found is Verdict.CREDENTIALS else wait
 
 
-def _period(subject: PipelineObject, key: str) -> float | None:
-    """Read a field that is a length of time.
+def _read_periods(subject: PipelineObject) -> Mapping[str, float]:
+    """Read those fields that are lengths of time.
 
     Raises:
-        ValueError: It is none.
+        ValueError: One is none.
     """
-    text = subject.string(key)
-    try:
-        return None if text is None else seconds(text)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
+    found: dict[str, float] = {}
+    for key in subject.keys():  # noqa: SIM118  # no mapping
+        text = subject.string(key) if key in _PERIODS else None
+        try:
+            if text is not None:
+                found[key] = seconds(text)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    return found
 
 
 def _bare_info(attempt_id: str, pipeline_id: str, worker_group: str, kind: str = "") -> TaskInfo:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from functools import lru_cache
+from types import TracebackType
 from typing import NamedTuple
 
 from aiodatapipeline._client import DataPipelineClient
@@ -69,20 +70,34 @@ def verdict(error: DataPipelineError) -> Verdict:
     return Verdict.UNKNOWN
 
 
-@asynccontextmanager
-async def within(clock: Clock, seconds: float) -> AsyncGenerator[None, None]:
-    """Do what ``asyncio.timeout`` does, by a clock.
+class within:  # noqa: N801  # as asyncio.timeout
+    """Do what ``asyncio.timeout`` does, by a clock. Used with ``async with``.
 
     Raises:
         TimeoutError: The time is over.
     """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as limit:
-        appointment = clock.call_at(clock.time() + seconds, lambda: limit.reschedule(loop.time()))
-        try:
-            yield
-        finally:
-            appointment.cancel()
+
+    __slots__ = ("_appointment", "_clock", "_limit", "_seconds")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._appointment = self._clock.call_at(self._clock.time() + self._seconds, self._end)
+
+    def _end(self) -> None:
+        self._limit.reschedule(asyncio.get_running_loop().time())
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._appointment.cancel()
+        await self._limit.__aexit__(exc_type, exc_value, traceback)
 
 
 class Backoff:
@@ -186,6 +201,12 @@ class Budget:
                 bucket.pace = min(1.0, bucket.pace + 0.02)
 
 
+@lru_cache(maxsize=16)
+def _once(timeout: float) -> CallOptions:
+    # Nearly all calls have one of two time limits.
+    return CallOptions(max_attempts=1, timeout=timeout, poll_timeout=timeout)
+
+
 class Tally(NamedTuple):
     """What a caller tells of its calls."""
 
@@ -247,10 +268,9 @@ class Caller:
         operation = request.operation
         if not urgent:
             await self._budget.take(operation)
-        options = CallOptions(max_attempts=1, timeout=timeout, poll_timeout=timeout)
         try:
             async with within(self._clock, timeout):
-                response = await self._client.call(request, options=options)
+                response = await self._client.call(request, options=_once(timeout))
         except DataPipelineError as error:
             await self._note(operation, error)
             raise

@@ -30,6 +30,7 @@ from aiodatapipeline.runner._events import (
     Hook,
     RunningTask,
     Status,
+    is_logged,
     log,
 )
 from aiodatapipeline.runner._handlers import Handlers
@@ -206,6 +207,9 @@ class Engine:
         worker_group: str = "",
     ) -> None:
         """Tell an event, from any thread. Nothing comes back from there."""
+        logged = is_logged(kind)
+        if not logged and self._hook is None:
+            return
         event = Event(
             kind,
             self._clock.time(),
@@ -214,8 +218,9 @@ class Engine:
             info.attempt_id if info else "",
             detail,
         )
-        with suppress(Exception):  # a filter of the application's may do anything
-            log(event)
+        if logged:
+            with suppress(Exception):  # a filter of the application's may do anything
+                log(event)
         if self._hook is not None:
             self._hook.put(event)
 
@@ -395,7 +400,8 @@ class Engine:
 
     def _note_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._changed.set()
+        if not self._tasks:
+            self._changed.set()
 
     def _note_leak(self, job: Job) -> None:
         """Let a handler that does not stop keep its place."""

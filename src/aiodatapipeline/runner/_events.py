@@ -191,17 +191,19 @@ class Hook:
                 return  # it hung for so long that nobody waits any more
 
 
+def is_logged(kind: EventKind) -> bool:
+    """Say whether events of a kind go into the log at the moment."""
+    return LOGGER.isEnabledFor(_LEVELS.get(kind, logging.INFO))
+
+
 def log(event: Event) -> None:
     """Write an event to the log, as a record with attributes."""
-    level = _LEVELS.get(event.kind, logging.INFO)
-    if not LOGGER.isEnabledFor(level):
-        return
     about = event.attempt_id or event.worker_group
     detail = " ".join(
         f"{key}={_short(value)}" for key, value in event.detail.items() if value != ""
     )
     LOGGER.log(
-        level,
+        _LEVELS.get(event.kind, logging.INFO),
         "%s",
         " ".join(each for each in (event.kind, about, detail) if each),
         extra={

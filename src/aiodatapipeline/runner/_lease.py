@@ -240,11 +240,11 @@ class Keeper:
 
     async def hold(self, lease: Lease) -> None:
         """Send no report until ``resume``, and wait for the end of the one under way."""
-        idle = asyncio.Event()
         with lease.lock:
             lease.held = True
             if not lease.busy:
                 return
+            idle = asyncio.Event()
             lease.idle = lambda: self._call(self._home, idle.set)
         await idle.wait()
 
