@@ -97,6 +97,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def scale(session: nox.Session) -> None:
+    """Give a task runner a hundred thousand tasks, and a day of faults."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("pytest", "--long", "--timeout=600", "tests/runner/test_scale.py", *session.posargs)
+
+
+@nox.session
 def javascript(session: nox.Session) -> None:
     """Talk to the local service with the AWS SDK for JavaScript, which ``tests`` may not find."""
     if shutil.which("npm") is None:

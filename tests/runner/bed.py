@@ -1,20 +1,26 @@
 """A test bed: runners against the local service, in a time that is skipped.
 
 Every call goes through ``Wire``, which writes it down, can lose it, and lets the keeper's thread
-reach the service in the loop that it belongs to. ``check`` holds what happened against the
-invariants of the runner.
+reach the service in the loop that it belongs to; every handler is one that is watched. What
+happened is held against the invariants of the runner, which are in ``invariants.py``.
 """
+
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import threading
-from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, cast
 
 from aiodatapipeline import DataPipelineClient, Reply, ResponseLostError
@@ -25,8 +31,20 @@ from aiodatapipeline.local._quotas import AccountQuotas
 from aiodatapipeline.local._service import Service
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.models import PipelineObject
-from aiodatapipeline.runner import CancelReason, Event, EventKind, RunResult, Task, TaskRunner
+from aiodatapipeline.runner import (
+    CancelReason,
+    Event,
+    EventKind,
+    RunResult,
+    SyncTask,
+    Task,
+    TaskRunner,
+)
+from aiodatapipeline.runner._engine import Engine
+from aiodatapipeline.runner._handlers import Handler
+from aiodatapipeline.runner._settings import Stage
 from aiodatapipeline.runner._task import LOGGER
+from tests.runner.invariants import Resources, check
 
 PROFILES = {
     "default": Switches(),
@@ -36,8 +54,6 @@ PROFILES = {
 }
 
 SHELL = "ShellCommandActivity"
-
-GONE = {"TaskNotFoundException", "PipelineDeletedException", "PipelineNotFoundException"}
 
 
 @dataclass
@@ -100,6 +116,63 @@ Fault = Lose | Slow | Reply | Exception | None
 
 
 @dataclass
+class Had:
+    """A handler's call, as the handler saw it."""
+
+    number: int
+    """Which beginning or end of all it was, as ``over`` counts them too."""
+    runner: str
+    attempt_id: str
+    begun: int
+    """The number of calls to the service before."""
+    ended: int = 0
+    """The number of calls before its end."""
+    over: int | None = None
+    outcome: str = ""
+    """What it comes to: FINISHED, FALSE or FAILED; empty while it goes on."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a runner was told when it was made."""
+
+    account_share: float | None
+    state_dir: Path | None
+    bounds: Mapping[Stage, float]
+    """How many seconds it may take to end, once it is told to."""
+
+
+class Watched(TaskRunner):
+    """A runner whose handlers are watched, unless they are sent to another process."""
+
+    def __init__(self, b: Bed, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._bed = b
+        self.asked: dict[Stage, float] = {}
+        """When it was first told to stop, and in which hurry."""
+        self.engines: list[Engine] = []
+        """Those of its runs that came to their end."""
+
+    def get(self, type: str) -> Handler | None:  # noqa: A002  # the base's name
+        handler = super().get(type)
+        if handler is None:
+            return None
+        here = handler.run_in in (None, "thread") or isinstance(handler.run_in, ThreadPoolExecutor)
+        if not here:
+            return handler
+        return replace(handler, function=self._bed.watching(self._settings.hostname, handler))
+
+    def _stop(self, stage: Stage, why: str) -> None:
+        if self._engine is not None:
+            self.asked.setdefault(stage, self._bed.clock.time())
+        super()._stop(stage, why)
+
+    def _result(self, engine: Engine) -> RunResult:
+        self.engines.append(engine)
+        return super()._result(engine)
+
+
+@dataclass
 class Bed:
     """Use it with ``async with bed(...)``."""
 
@@ -109,12 +182,18 @@ class Bed:
     calls: list[Call] = field(default_factory=list[Call])
     events: list[Event] = field(default_factory=list[Event])
     fault: Callable[[Call], Fault] = lambda _: None
-    begun: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
-    """Attempts whose handlers began, with the number of calls before."""
+    had: list[Had] = field(default_factory=list[Had])
+    """What handlers were called."""
+    turns: int = 0
+    """How many beginnings and ends of them there were."""
+    runs: list[Running] = field(default_factory=list["Running"])
+    runners: dict[str, Given] = field(default_factory=dict[str, Given])
+    ended: set[str] = field(default_factory=set[str])
+    """Pipelines that somebody cancelled or deleted something of."""
     polls: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     most_polls: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
-    pipelines: int = 0
+    pipelines: list[str] = field(default_factory=list[str])
 
     # -- the service ----------------------------------------------------------------------
 
@@ -125,7 +204,6 @@ class Bed:
         self, *objects: Mapping[str, Any], group: str = "etl", retries: int = 0
     ) -> str:
         """Put and activate a pipeline whose objects are done on demand; give its id."""
-        self.pipelines += 1
         default = {
             "id": "Default",
             "scheduleType": "ondemand",
@@ -135,10 +213,11 @@ class Bed:
         }
         definition = Definition.from_mapping({"objects": [default, *objects]})
         async with DataPipelineClient(transport=Direct(self.service)) as client:
-            made = await client.create_pipeline("test", f"token-{self.pipelines}")
+            made = await client.create_pipeline("test", f"token-{len(self.pipelines)}")
             put = await client.call(definition.to_request(made.pipeline_id))
             assert not put.errored, put.validation_errors
             await client.activate_pipeline(made.pipeline_id)
+        self.pipelines.append(made.pipeline_id)
         await self.clock.advance(0)
         return made.pipeline_id
 
@@ -158,33 +237,96 @@ class Bed:
             ids = [each async for each in client.query_objects(pipeline_id, "ATTEMPT")]
             return [each async for each in client.describe_objects(pipeline_id, ids)]
 
+    async def recorded(self, attempt_id: str) -> str | None:
+        """Give the status that the service has of an attempt; None if it knows none such."""
+        for pipeline_id in set(self.pipelines) - self.ended:
+            for each in await self.attempts(pipeline_id):
+                if each.id == attempt_id:
+                    return each.string("@status")
+        return None
+
+    def was_ended(self, attempt_id: str) -> bool:
+        """Whether somebody cancelled or deleted something of its pipeline."""
+        about = [each for each in self.events if each.attempt_id == attempt_id]
+        return bool({each.pipeline_id for each in about} & self.ended)
+
     async def cancel(self, pipeline_id: str, *components: str) -> None:
+        self.ended.add(pipeline_id)
         found = await self.instances(pipeline_id)
         async with DataPipelineClient(transport=Direct(self.service)) as client:
             ids = [found[name].id for name in components]
             await client.set_status(pipeline_id, ids, "TRY_CANCEL")
 
     async def delete(self, pipeline_id: str) -> None:
+        self.ended.add(pipeline_id)
         async with DataPipelineClient(transport=Direct(self.service)) as client:
             await client.delete_pipeline(pipeline_id)
 
     # -- runners --------------------------------------------------------------------------
 
-    def runner(self, name: str = "runner", group: str = "etl", **settings: Any) -> TaskRunner:
+    def runner(
+        self, name: str = "runner", group: str | Iterable[str] = "etl", **settings: Any
+    ) -> Watched:
         given: dict[str, Any] = {
             "client": lambda: self.client(name),
             "clock": self.clock,
             "hostname": name,
         }
-        return TaskRunner(group, **{**given, **settings})
+        made = Watched(self, group, **{**given, **settings})
+        known = made._settings
+        last = known.cancel_grace + known.timing.last
+        self.runners[name] = Given(
+            known.account_share,
+            known.state_dir,
+            # Each look at a time that is skipped may be a second late.
+            {Stage.DRAINING: known.drain_timeout + last + 1, Stage.CANCELLING: last + 1},
+        )
+        return made
 
-    def begins(self, task: Task | Any) -> None:
-        """Note that a handler begins."""
-        self.begun.append((task.attempt_id, len(self.calls)))
+    def watching(self, runner: str, handler: Handler) -> Callable[..., object]:
+        """Give a handler's function as one that notes when it begins and how it ends."""
+        function = cast("Callable[..., Any]", handler.function)
+
+        def begin(task: Task | SyncTask) -> Had:
+            with self.lock:
+                self.turns += 1
+                had = Had(self.turns, runner, task.attempt_id, len(self.calls))
+                self.had.append(had)
+            return had
+
+        def end(had: Had, outcome: str) -> None:
+            with self.lock:
+                self.turns += 1
+                had.ended, had.over, had.outcome = len(self.calls), self.turns, outcome
+
+        def comes_to(value: object) -> str:
+            return "FALSE" if handler.is_precondition and not value else "FINISHED"
+
+        @functools.wraps(function)
+        async def watched(task: Task, *arguments: object) -> object:
+            had, outcome = begin(task), "FAILED"
+            try:
+                value = await function(task, *arguments)
+                outcome = comes_to(value)
+                return value
+            finally:
+                end(had, outcome)
+
+        @functools.wraps(function)
+        def watched_sync(task: SyncTask, *arguments: object) -> object:
+            had, outcome = begin(task), "FAILED"
+            try:
+                value = function(task, *arguments)
+                outcome = comes_to(value)
+                return value
+            finally:
+                end(had, outcome)
+
+        return watched if handler.run_in is None else watched_sync
 
     @asynccontextmanager
-    async def running(self, runner: TaskRunner, **arguments: Any) -> AsyncGenerator[Running, None]:
-        run = Running(self, runner, asyncio.ensure_future(runner.run(**arguments)))
+    async def running(self, runner: Watched, **arguments: Any) -> AsyncGenerator[Running, None]:
+        run = self.run(runner, **arguments)
         try:
             # A thread begins, and that takes real time.
             while runner.health.status in {"starting", "stopped"} and not run.task.done():
@@ -196,8 +338,30 @@ class Bed:
                 runner.stop(cancel=True)
                 await run.until_over()
 
+    def run(self, runner: Watched, **arguments: Any) -> Running:
+        """Begin with a runner, whatever comes of it."""
+        runner.asked.clear()
+        run = Running(self, runner, asyncio.ensure_future(runner.run(**arguments)))
+        run.task.add_done_callback(run.note_end)
+        self.runs.append(run)
+        return run
+
     async def advance(self, seconds: float) -> None:
         await self.clock.advance(seconds)
+
+    def stand_still(self, seconds: float) -> None:
+        """Block this loop while time goes on for the others: what no handler should do."""
+        clock, end = self.clock, self.clock.time() + seconds
+        while clock.time() < end:
+            with clock._lock:
+                coming = [each for each in clock._calls if each.loop is not self.loop]
+                due = min((each.when for each in coming if not each.off), default=end)
+                clock._now = max(clock._now, min(due, end))
+                made = [each for each in coming if each.when <= clock._now and not each.off]
+            for each in made:
+                each.loop.call_soon_threadsafe(each.make)
+            for loop in {each.loop for each in coming}:
+                _go_round(loop)
 
     async def until(self, condition: Callable[[], bool], limit: float, step: float = 1.0) -> float:
         """Let time go on until something is so. Give the seconds that it took."""
@@ -230,48 +394,19 @@ class Bed:
     def told(self, kind: str) -> list[Event]:
         return [each for each in list(self.events) if each.kind == kind]
 
-    def check(self) -> None:
-        """Hold what happened against the invariants I2 to I5 and I8."""
-        by_task: dict[tuple[str, str], list[Call]] = defaultdict(list)
-        handed: dict[str, str] = {}
-        for call in self.calls:
-            if call.operation == "PollForTask" and call.taken and call.said.get("taskObject"):
-                task = call.said["taskObject"]
-                handed[task["taskId"]] = task["attemptId"]
-                # Handed over (again), whatever it was before.
-                by_task[call.runner, task["taskId"]] = []
-            elif call.task_id:
-                found = by_task[call.runner, call.task_id]
-                self._check_one(call, found)
-                found.append(call)
-        assert self.most_polls <= 1, "I5: two polls of one group at once"
-        self._check_acknowledged(handed)
 
-    @staticmethod
-    def _check_one(call: Call, before: list[Call]) -> None:
-        over = [each for each in before if each.heard and each.ended <= call.number]
-        gone = [each for each in over if each.code in GONE or each.said.get("canceled") is True]
-        recorded = [each for each in over if each.operation == "SetTaskStatus" and each.taken]
-        if call.operation == "SetTaskStatus":
-            assert not gone, f"I3: an outcome after {gone[0]}"
-            sent = {each.body["taskStatus"] for each in before if each.operation == call.operation}
-            assert sent <= {call.body["taskStatus"]}, "I2: two statuses of one task"
-            error_id = call.body.get("errorId")
-            assert error_id is None or (error_id and not error_id.startswith("Service_")), "I8"
-        assert not recorded, f"I3: {call.operation} after the outcome was taken"
+def _go_round(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until a loop of another thread has gone round often enough to work off what is due."""
+    gone_round = threading.Event()
 
-    def _check_acknowledged(self, handed: Mapping[str, str]) -> None:
-        for attempt_id, calls_before in self.begun:
-            acknowledged = [
-                call
-                for call in self.calls[:calls_before]
-                if call.operation == "ReportTaskProgress"
-                and call.heard
-                and call.taken
-                and call.said.get("canceled") is False
-                and handed.get(call.task_id) == attempt_id
-            ]
-            assert acknowledged, f"I4: {attempt_id} began before it was acknowledged"
+    def turn(left: int) -> None:
+        if left:
+            loop.call_soon(turn, left - 1)
+        else:
+            gone_round.set()
+
+    loop.call_soon_threadsafe(turn, 100)
+    assert gone_round.wait(20), "the other loop stands still as well"
 
 
 @dataclass
@@ -279,8 +414,13 @@ class Running:
     """A runner at work."""
 
     bed: Bed
-    runner: TaskRunner
+    runner: Watched
     task: asyncio.Future[RunResult]
+    ended_at: float | None = None
+
+    def note_end(self, _task: asyncio.Future[RunResult]) -> None:
+        """Remember when it ended."""
+        self.ended_at = self.bed.clock.time()
 
     async def until_over(self, limit: float = 2000.0) -> RunResult:
         """Let time go on until it has ended."""
@@ -337,11 +477,26 @@ class Wire:
             call.number = len(bed.calls)
             bed.calls.append(call)
         try:
-            reply = await self._exchange(call)
+            with self._counted(call):
+                reply = await self._exchange(call)
             call.heard = True
         finally:
             call.ended = len(bed.calls)
         return reply
+
+    @contextmanager
+    def _counted(self, call: Call) -> Generator[None]:
+        """Count an open poll."""
+        if call.operation != "PollForTask":
+            yield
+            return
+        bed, key = self._bed, (call.runner, str(call.body["workerGroup"]))
+        bed.polls[key] += 1
+        bed.most_polls = max(bed.most_polls, bed.polls[key])
+        try:
+            yield
+        finally:
+            bed.polls[key] -= 1
 
     async def _exchange(self, call: Call) -> Reply:
         bed, fault = self._bed, self._bed.fault(call)
@@ -369,14 +524,6 @@ class Wire:
     async def _answer(self, call: Call) -> Reply:
         bed = self._bed
         body = json.dumps(call.body).encode()
-        if call.operation == "PollForTask":
-            key = (call.runner, str(call.body["workerGroup"]))
-            bed.polls[key] += 1
-            bed.most_polls = max(bed.most_polls, bed.polls[key])
-            try:
-                return await bed.service.answer(call.operation, body)
-            finally:
-                bed.polls[key] -= 1
         if asyncio.get_running_loop() is bed.loop:
             return await bed.service.answer(call.operation, body)
         with bed.clock.working():
@@ -387,28 +534,25 @@ class Wire:
 @asynccontextmanager
 async def bed(switches: Switches = PROFILES["default"]) -> AsyncGenerator[Bed, None]:
     """Open a test bed. At its end, what happened is checked."""
+    resource_tracker.ensure_running()  # of multiprocessing: it stays, once there is one
+    resources = Resources()
     clock = VirtualClock()
     service = Service(
         ":memory:", clock, switches=switches, quotas=AccountQuotas(), hooks=Hooks(), seed=1
     )
     made = Bed(service, clock, asyncio.get_running_loop())
-    threads = set(threading.enumerate())
     told = Told(made)
     LOGGER.addHandler(told)
     level = LOGGER.level
     LOGGER.setLevel(logging.DEBUG)
     try:
         yield made
-        made.check()
-        left = {each.name for each in threading.enumerate() if each not in threads}
-        left = {name for name in left if not name.startswith("asyncio_")}  # of the loop's pool
-        assert not left, f"I6: threads are left: {left}"
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not tasks, f"I6: tasks are left: {tasks}"
+        await check(made)
     finally:
         LOGGER.removeHandler(told)
         LOGGER.setLevel(level)
         service.close()
+    await resources.check()
 
 
 def waits(b: Bed, runner: TaskRunner, seen: list[CancelReason | None] | None = None) -> None:
@@ -416,7 +560,6 @@ def waits(b: Bed, runner: TaskRunner, seen: list[CancelReason | None] | None = N
 
     @runner.handler(SHELL)
     async def handle(task: Task) -> None:
-        b.begins(task)
         try:
             await asyncio.Event().wait()
         finally:
@@ -430,7 +573,6 @@ def works(b: Bed, runner: TaskRunner, seconds: float = 0.0) -> list[str]:
 
     @runner.handler(SHELL)
     async def handle(task: Task) -> None:
-        b.begins(task)
         had.append(task.attempt_id)
         done = asyncio.Event()
         b.clock.call_at(b.clock.time() + seconds, done.set)

@@ -99,9 +99,11 @@ def leaves_children(task: SyncTask) -> None:
     _note(task, os.getpid(), child.pid)
 
 
-def hogs(_task: SyncTask) -> None:
-    """Hold the interpreter's lock in C code."""
+def hogs(task: SyncTask) -> None:
+    """Hold the interpreter's lock in C code, and note from when to when."""
+    began = time.monotonic()
     sum(range(30_000_000))
+    Path(str(task.object.string("command"))).write_text(f"{began} {time.monotonic()}")
 
 
 # On a Dask cluster in this process, functions that are found by their names share these.

@@ -71,9 +71,12 @@ async def test_a8_a_lost_acknowledgement_is_sent_again_before_the_handler_begins
         assert set((await b.statuses(pipeline)).values()) == {"FINISHED"}
 
 
-async def test_a8_without_an_acknowledgement_in_time_the_handler_never_begins() -> None:
-    async with bed() as b:
-        await b.pipeline(activity())
+async def test_a8_without_an_acknowledgement_in_time_the_handler_never_begins(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
+        # Where a hand-over without a report uses up a try, it comes with the next one.
+        await b.pipeline(activity(), retries=1)
         runner = b.runner()
         had = works(b, runner)
         b.fault = lambda call: (
@@ -87,7 +90,8 @@ async def test_a8_without_an_acknowledgement_in_time_the_handler_never_begins() 
             assert len(b.told("dropped")) == 1
             b.fault = lambda _: None
             assert had == []
-            await b.advance(60)
+            again = 600 if switches.unacknowledged_uses_try else 0
+            await b.advance(60 + again)
             await run.stop()
 
         assert len(had) == 1, "it was handed over again after two minutes"
@@ -119,16 +123,17 @@ async def test_a9_a_partition_of_one_and_of_four_minutes_is_but_a_gap(switches: 
         assert b.statuses_sent() == ["FINISHED"]
 
 
-async def test_a9_after_six_minutes_the_lease_is_suspect_once_and_then_held_again() -> None:
-    async with bed() as b:
-        pipeline = await b.pipeline(activity())
+async def test_a9_after_six_minutes_the_lease_is_suspect_once_and_then_held_again(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
+        pipeline = await b.pipeline(activity(), retries=2)
         runner = b.runner()
         seen: list[LeaseState] = []
         done = asyncio.Event()
 
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
-            b.begins(task)
             await done.wait()
             seen.append(task.lease)
 
@@ -138,21 +143,25 @@ async def test_a9_after_six_minutes_the_lease_is_suspect_once_and_then_held_agai
             b.fault = lambda _: None
             await b.advance(30)
             done.set()
+            if short := switches.lease <= 360:
+                await b.advance(2000)  # the service has handed it over again, maybe to us
             await run.stop()
 
-        assert [each.detail["state"] for each in b.told("lease")] == ["suspect", "held"]
-        assert seen == [LeaseState.HELD]
+        states = [each.detail["state"] for each in b.told("lease")]
+        assert states[:1] == ["suspect"]
+        assert set(seen) == {LeaseState.HELD}
         assert b.statuses_sent() == ["FINISHED"]
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}
+        assert short or states == ["suspect", "held"]
 
 
 @pytest.mark.parametrize(
     ("timeout", "lapse"), [(None, 900), ("8 minutes", 480), ("20 minutes", 1200)]
 )
 async def test_a9_when_the_lease_has_lapsed_the_handler_is_stopped_within_seconds(
-    timeout: str | None, lapse: float
+    switches: Switches, timeout: str | None, lapse: float
 ) -> None:
-    async with bed() as b:
+    async with bed(switches) as b:
         fields = {} if timeout is None else {"reportProgressTimeout": timeout}
         await b.pipeline(activity(**fields))
         runner = b.runner()
@@ -161,8 +170,11 @@ async def test_a9_when_the_lease_has_lapsed_the_handler_is_stopped_within_second
 
         async with b.running(runner) as run:
             b.fault = partition
-            took = await b.until(lambda: bool(seen), limit=lapse + 10)
-            assert lapse <= took <= lapse + 5
+            began = b.clock.time()
+            await b.advance(lapse - 10)
+            assert seen == []
+            await b.until(lambda: bool(seen), limit=20)
+            assert lapse <= b.clock.time() - began <= lapse + 5
             assert seen == [CancelReason.LAPSED]
             await b.advance(10)
             assert runner.health.running == 0
@@ -182,7 +194,6 @@ async def test_a10_an_outcome_whose_answer_was_lost_is_recorded_once(repeated: L
 
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
-            b.begins(task)
             if task.object.string("command") == "false":
                 raise ValueError("bad")
 
@@ -203,8 +214,10 @@ async def test_a10_an_outcome_whose_answer_was_lost_is_recorded_once(repeated: L
         assert EventKind.FENCED not in kinds
 
 
-async def test_a11_a_poll_that_is_never_answered_ends_after_a_hundred_seconds() -> None:
-    async with bed() as b:
+async def test_a11_a_poll_that_is_never_answered_ends_after_a_hundred_seconds(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         runner = b.runner()
         b.fault = lambda call: Lose("request", FOREVER) if call.operation == "PollForTask" else None
 
@@ -215,8 +228,10 @@ async def test_a11_a_poll_that_is_never_answered_ends_after_a_hundred_seconds() 
             await run.stop()
 
 
-async def test_a11_a_report_that_is_never_answered_ends_after_ten_seconds() -> None:
-    async with bed() as b:
+async def test_a11_a_report_that_is_never_answered_ends_after_ten_seconds(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner()
         waits(b, runner)
@@ -261,8 +276,10 @@ PAGE = b"<html><title>Welcome</title></html>"
     ],
     ids=["page", "half", "checksum", "array", "502", "403"],
 )
-async def test_a13_nonsense_in_place_of_answers_loses_nothing(nonsense: Reply) -> None:
-    async with bed() as b:
+async def test_a13_nonsense_in_place_of_answers_loses_nothing(
+    switches: Switches, nonsense: Reply
+) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(*(activity(f"Job{n}") for n in range(2)))
         runner = b.runner()
         works(b, runner, seconds=30)
@@ -287,8 +304,10 @@ async def test_a13_nonsense_in_place_of_answers_loses_nothing(nonsense: Reply) -
         b'{"taskObject": []}',
     ],
 )
-async def test_row_24_a_poll_s_answer_that_is_no_task_stops_nothing(task: bytes) -> None:
-    async with bed() as b:
+async def test_row_24_a_poll_s_answer_that_is_no_task_stops_nothing(
+    switches: Switches, task: bytes
+) -> None:
+    async with bed(switches) as b:
         runner = b.runner()
         works(b, runner)
         b.fault = lambda call: Reply(200, task) if call.operation == "PollForTask" else None
@@ -303,8 +322,8 @@ async def test_row_24_a_poll_s_answer_that_is_no_task_stops_nothing(task: bytes)
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}
 
 
-async def test_a13_nonsense_at_once_is_not_asked_for_in_a_storm() -> None:
-    async with bed() as b:
+async def test_a13_nonsense_at_once_is_not_asked_for_in_a_storm(switches: Switches) -> None:
+    async with bed(switches) as b:
         runner = b.runner()
         b.fault = lambda _: Reply(200, PAGE, {"content-type": "text/html"})
 
@@ -314,8 +333,10 @@ async def test_a13_nonsense_at_once_is_not_asked_for_in_a_storm() -> None:
             await run.stop()
 
 
-async def test_row_20_empty_answers_at_once_are_not_asked_for_in_a_storm() -> None:
-    async with bed() as b:
+async def test_row_20_empty_answers_at_once_are_not_asked_for_in_a_storm(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         runner = b.runner()
         b.fault = lambda call: Reply(200, b"{}") if call.operation == "PollForTask" else None
 
@@ -358,9 +379,11 @@ async def test_a14_behind_a_proxy_that_hangs_up_after_a_minute_tasks_are_run(
     ],
     ids=["dns", "connect", "tls", "foreign"],
 )
-async def test_a15_a16_ten_minutes_without_connections_lose_nothing(failure: Exception) -> None:
-    async with bed() as b:
-        pipeline = await b.pipeline(*(activity(f"Job{n}") for n in range(3)))
+async def test_a15_a16_ten_minutes_without_connections_lose_nothing(
+    switches: Switches, failure: Exception
+) -> None:
+    async with bed(switches) as b:
+        pipeline = await b.pipeline(*(activity(f"Job{n}") for n in range(2)))
         runner = b.runner()
         works(b, runner, seconds=200)
 
@@ -368,15 +391,18 @@ async def test_a15_a16_ten_minutes_without_connections_lose_nothing(failure: Exc
             b.fault = lambda _: failure
             await b.advance(600)
             b.fault = lambda _: None
-            await b.until(lambda: len(b.told("delivered")) == 3, limit=90)
+            # Where leases are short, they are handed over again, and what was done comes late.
+            await b.advance(90 if switches.lease > 600 else 1000)
             await run.stop()
 
         assert set((await b.statuses(pipeline)).values()) == {"FINISHED"}
         assert b.statuses_sent().count("FAILED") == 0
 
 
-async def test_row_4_an_error_500_on_an_outcome_is_repeated_with_the_same_bytes() -> None:
-    async with bed() as b:
+async def test_row_4_an_error_500_on_an_outcome_is_repeated_with_the_same_bytes(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner()
 
@@ -398,13 +424,15 @@ async def test_row_4_an_error_500_on_an_outcome_is_repeated_with_the_same_bytes(
         assert all(each == bodies[0] for each in bodies)
 
 
-async def test_r6_no_call_is_repeated_but_by_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_r6_no_call_is_repeated_but_by_the_runner(
+    switches: Switches, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def at_once(*_: object) -> float:
         return 0.0
 
     # If a client repeats, then now.
     monkeypatch.setattr("aiodatapipeline._calls._wait", at_once)
-    async with bed() as b:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner()
         b.fault = lambda call: (
@@ -415,8 +443,8 @@ async def test_r6_no_call_is_repeated_but_by_the_runner(monkeypatch: pytest.Monk
             await run.stop()
 
 
-async def test_r3_reports_go_on_while_an_outcome_cannot_be_delivered() -> None:
-    async with bed() as b:
+async def test_r3_reports_go_on_while_an_outcome_cannot_be_delivered(switches: Switches) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(activity())
         runner = b.runner()
         works(b, runner)
@@ -428,5 +456,5 @@ async def test_r3_reports_go_on_while_an_outcome_cannot_be_delivered() -> None:
             await b.until(lambda: len(b.told("delivered")) == 1, limit=60)
             await run.stop()
 
-        assert len(b.begun) == 1, "nobody was given it meanwhile"
+        assert len(b.had) == 1, "nobody was given it meanwhile"
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}

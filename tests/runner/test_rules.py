@@ -20,6 +20,7 @@ import pytest
 import aiodatapipeline.runner
 from aiodatapipeline import SetTaskStatusRequest
 from aiodatapipeline._clock import VirtualClock
+from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.runner import RowState, Task, TaskRunner, read_outbox
 from aiodatapipeline.runner._caller import Backoff
 from aiodatapipeline.runner._outbox import FileOutbox
@@ -31,7 +32,9 @@ from tests.runner.test_scale import Many
 REPORT, OUTCOME, POLL = "ReportTaskProgress", "SetTaskStatus", "PollForTask"
 
 
-async def test_r1_a_task_is_written_down_before_its_first_report(tmp_path: Path) -> None:
+async def test_r1_a_task_is_written_down_before_its_first_report(
+    switches: Switches, tmp_path: Path
+) -> None:
     written: list[list[RowState]] = []
 
     def look(call: Call) -> Fault:
@@ -39,7 +42,7 @@ async def test_r1_a_task_is_written_down_before_its_first_report(tmp_path: Path)
             written.append([each.state for each in read_outbox(tmp_path)])
         return None
 
-    async with bed() as b:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner(state_dir=tmp_path)
         works(b, runner)
@@ -51,7 +54,9 @@ async def test_r1_a_task_is_written_down_before_its_first_report(tmp_path: Path)
     assert written == [[RowState.ASSIGNED]]
 
 
-async def test_r2_an_outcome_is_in_the_file_before_it_is_sent(tmp_path: Path) -> None:
+async def test_r2_an_outcome_is_in_the_file_before_it_is_sent(
+    switches: Switches, tmp_path: Path
+) -> None:
     written: list[list[tuple[RowState, str | None]]] = []
 
     def look(call: Call) -> Fault:
@@ -59,7 +64,7 @@ async def test_r2_an_outcome_is_in_the_file_before_it_is_sent(tmp_path: Path) ->
             written.append([(each.state, each.status) for each in read_outbox(tmp_path)])
         return None
 
-    async with bed() as b:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner(state_dir=tmp_path)
         works(b, runner)
@@ -81,9 +86,9 @@ async def test_r2_each_commit_is_synced(tmp_path: Path) -> None:
 
 
 async def test_r2_an_outcome_that_could_not_be_written_is_written_at_the_next_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    switches: Switches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bed() as b:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         disk = Disk(monkeypatch)
         disk.first, disk.many = 2, 1
@@ -98,8 +103,10 @@ async def test_r2_an_outcome_that_could_not_be_written_is_written_at_the_next_tr
             await run.stop()
 
 
-async def test_r2_nothing_is_polled_until_what_was_left_behind_was_tried(tmp_path: Path) -> None:
-    async with bed() as b:
+async def test_r2_nothing_is_polled_until_what_was_left_behind_was_tried(
+    switches: Switches, tmp_path: Path
+) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         await leave(b, tmp_path, await take(b), RowState.OUTCOME)
         runner = b.runner(state_dir=tmp_path)
@@ -119,8 +126,10 @@ async def test_r2_nothing_is_polled_until_what_was_left_behind_was_tried(tmp_pat
         assert run.result().finished == 1
 
 
-async def test_r3_reports_go_on_for_an_outcome_that_was_left_behind(tmp_path: Path) -> None:
-    async with bed() as b:
+async def test_r3_reports_go_on_for_an_outcome_that_was_left_behind(
+    switches: Switches, tmp_path: Path
+) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(activity())
         await leave(b, tmp_path, await take(b), RowState.OUTCOME)
         runner = b.runner(state_dir=tmp_path)
@@ -138,8 +147,10 @@ async def test_r3_reports_go_on_for_an_outcome_that_was_left_behind(tmp_path: Pa
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}
 
 
-async def test_r4_a_late_false_has_to_prove_itself_as_a_failure_has(tmp_path: Path) -> None:
-    async with bed() as b:
+async def test_r4_a_late_false_has_to_prove_itself_as_a_failure_has(
+    switches: Switches, tmp_path: Path
+) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         task = await take(b)
         outbox = FileOutbox(tmp_path, b.clock)
@@ -159,9 +170,9 @@ async def test_r4_a_late_false_has_to_prove_itself_as_a_failure_has(tmp_path: Pa
         assert "FALSE" not in b.statuses_sent()
 
 
-async def test_r4_a_lease_is_as_old_as_the_sending_of_its_last_report() -> None:
+async def test_r4_a_lease_is_as_old_as_the_sending_of_its_last_report(switches: Switches) -> None:
     """The service may have counted from there: when the answer came says nothing."""
-    async with bed() as b:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner()
         waits(b, runner)
@@ -217,8 +228,8 @@ def test_r6_waits_between_tries_are_spread_over_all_of_their_time() -> None:
     assert 28.5 < max(lasts) <= 30.0
 
 
-async def test_r7_polls_outcomes_and_reports_have_a_client_each() -> None:
-    async with bed() as b:
+async def test_r7_polls_outcomes_and_reports_have_a_client_each(switches: Switches) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         numbers = itertools.count()
         runner = b.runner(client=lambda: b.client(f"client-{next(numbers)}"))

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import heapq
 import json
+import os
 import random
 import time
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from aiodatapipeline import DataPipelineClient, Reply, ResponseLostError
 from aiodatapipeline._clock import VirtualClock
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.runner import Task, TaskRunner, read_outbox
-from aiodatapipeline.runner._caller import Verdict
+from aiodatapipeline.runner._caller import Budget, Verdict
 from aiodatapipeline.runner._engine import _Poller
 from tests.runner.bed import SHELL, Call, Fault, Lose, activity, bed, error, works
 
@@ -98,37 +100,71 @@ async def test_a43_five_hundred_handlers_for_half_an_hour_report_in_time() -> No
     assert max(gaps) <= 75
 
 
+class Fleet:
+    """The pollers of many runners, on the account's bucket of 2 polls a second."""
+
+    def __init__(self, many: int, share: float, *, spread: float = 0.0) -> None:
+        chance = random.Random(1)
+        random.seed(1)
+        self._clock = VirtualClock()
+        self._began = self._clock.time()
+        self._pollers = [_Poller() for _ in range(many)]
+        self._budgets = [Budget(self._clock, share) for _ in range(many)]
+        self._due = [(chance.uniform(0, spread), number, False) for number in range(many)]
+        self._tokens, self._at = 100.0, 0.0
+        self.polls: list[tuple[float, bool]] = []
+        """When each was made, and whether it was taken."""
+
+    def run(self, seconds: float) -> None:
+        """Let them poll."""
+        heapq.heapify(self._due)
+        while self._due[0][0] < seconds:
+            at, number, paid = heapq.heappop(self._due)
+            self._clock._now = self._began + at
+            wait = 0.0 if paid else self._budgets[number].count("PollForTask")
+            paid = wait > 0
+            if not paid:
+                wait = self._poll(at, number)
+            heapq.heappush(self._due, (at + wait, number, paid))
+
+    def _poll(self, at: float, number: int) -> float:
+        """Poll, and give the seconds until the next one is due."""
+        self._tokens, self._at = min(100.0, self._tokens + (at - self._at) * 2.0), at
+        taken = self._tokens >= 1
+        self._tokens -= taken
+        self.polls.append((at, taken))
+        if not taken:
+            self._budgets[number].throttled("PollForTask")
+            return self._pollers[number].failed(Verdict.THROTTLED)
+        self._budgets[number].accepted("PollForTask")
+        return 90 + self._pollers[number].answered(90.0, empty=True)
+
+    def share(self, after: float) -> float:
+        """Give the part of the polls of an hour that were taken."""
+        found = [taken for at, taken in self.polls if after < at <= after + 3600]
+        return sum(found) / len(found)
+
+
 async def test_a44_a_thousand_runners_share_the_account_s_polls() -> None:
-    """Their pollers alone, on a bucket of 2 a second: 19 of 20 polls are taken in the end.
+    """19 of 20 polls are taken in the end, although nobody told them how many others there are."""
+    fleet = Fleet(1000, 1.0, spread=90)
+    fleet.run(2.1 * 3600)
 
-    It takes them an hour to find that out: nobody tells a runner how many others there are.
-    """
-    chance = random.Random(1)
-    random.seed(1)
-    pollers = [_Poller() for _ in range(1000)]
-    due = [(chance.uniform(0, 90), number) for number in range(1000)]
-    tokens, now = 100.0, 0.0
-    taken: list[tuple[float, bool]] = []
-    while now < 2.2 * 3600:
-        due.sort()
-        at, number = due.pop(0)
-        tokens, now = min(100.0, tokens + (at - now) * 2.0), at
-        ok = tokens >= 1
-        if ok:
-            tokens -= 1
-            wait = 90 + pollers[number].answered(90.0, empty=True)
-        else:
-            wait = pollers[number].failed(Verdict.THROTTLED)
-        taken.append((now, ok))
-        due.append((now + wait, number))
-
-    shares: list[float] = []
-    for after in (300, 1500, 3600):
-        found = [ok for at, ok in taken if after < at <= after + 3600]
-        shares.append(sum(found) / len(found))
+    shares = [fleet.share(after) for after in (300, 1500, 3600)]
     assert shares == sorted(shares)
     assert shares[0] >= 0.8
     assert shares[-1] >= 0.95
+
+
+async def test_a44_a_thousand_runners_that_know_their_share_part_at_once() -> None:
+    """They all start in the same moment; after 5 minutes 19 of 20 polls are taken."""
+    fleet = Fleet(1000, 0.001)
+    fleet.run(1.2 * 3600)
+
+    first_minute = len([at for at, _ in fleet.polls if at <= 60])
+    assert 80 <= first_minute <= 160, "a thousand in 500 seconds are 120 a minute"
+    assert fleet.share(0) >= 0.95
+    assert fleet.share(300) >= 0.95
 
 
 async def test_a45_a_task_is_acknowledged_at_once() -> None:
@@ -211,10 +247,10 @@ async def test_a46_old_rows_leave_the_outbox(
     assert len(read_outbox(tmp_path)) <= 50 + 20 + 8
 
 
-async def test_a47_a_group_that_floods_does_not_keep_the_others_waiting() -> None:
-    async with bed() as b:
+async def test_a47_a_group_that_floods_does_not_keep_the_others_waiting(switches: Switches) -> None:
+    async with bed(switches) as b:
         await b.pipeline(*(activity(f"Flood{n}") for n in range(40)), group="a")
-        runner = TaskRunner(["a", "b", "c"], client=b.client, clock=b.clock, max_concurrency=4)
+        runner = b.runner(group=["a", "b", "c"], max_concurrency=4)
         had = works(b, runner, seconds=120)
 
         async with b.running(runner) as run:
@@ -229,16 +265,73 @@ async def test_a47_a_group_that_floods_does_not_keep_the_others_waiting() -> Non
             await run.stop(cancel=True)
 
 
+def resident() -> int:
+    """The memory that the process has, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("many", [100_000, 20_000], ids=["memory", "file"])
+async def test_a46_a_hundred_thousand_tasks_leave_nothing_behind(
+    tmp_path: Path, pytestconfig: pytest.Config, many: int
+) -> None:
+    if not pytestconfig.getoption("--long"):
+        pytest.skip("it takes a minute: nox -s scale")
+    service, kept = Many(many), many == 20_000
+    runner = TaskRunner(
+        "etl",
+        client=service.client,
+        state_dir=tmp_path if kept else None,
+        max_concurrency=20,
+        account_share=None,
+    )
+
+    @runner.handler("Tiny")
+    async def handle(task: Task) -> None:
+        pass
+
+    run = asyncio.ensure_future(runner.run())
+    sizes: list[int] = []
+    descriptors: list[int] = []
+    while service.taken < many:
+        await asyncio.sleep(0.01)
+        if service.taken > many * (len(sizes) + 1) // 10:
+            service.acknowledged.clear()
+            gc.collect()
+            sizes.append(resident())
+            descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
+    runner.stop()
+    result = await run
+
+    assert result.finished == many
+    # After a tenth of them everything is there that is needed.
+    assert max(sizes) - sizes[0] < 20_000_000
+    assert max(descriptors) <= descriptors[0] + 1
+    if kept:
+        rows = read_outbox(tmp_path)
+        assert len(rows) <= 10_000 + 1_000 + 20
+        assert (tmp_path / "outbox.sqlite3").stat().st_size < 400 * len(rows) + 1_000_000
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_a48_hours_of_random_faults_lose_and_change_nothing(
     switches: Switches, seed: int
 ) -> None:
-    chance = random.Random(seed)
-    expected = {f"Job{n}": "FAILED" if n % 4 == 3 else "FINISHED" for n in range(12)}
+    await soak(switches, random.Random(seed), rounds=1)
+
+
+async def test_a48_a_day_of_random_faults_loses_and_changes_nothing(
+    switches: Switches, pytestconfig: pytest.Config
+) -> None:
+    if not pytestconfig.getoption("--long"):
+        pytest.skip("it takes a minute: nox -s scale")
+    await soak(switches, random.Random(48), rounds=24)
+
+
+def at_random(switches: Switches, chance: random.Random) -> Callable[[Call], Fault]:
+    """Let a quarter of all calls go wrong, in one way or another."""
 
     def fault(call: Call) -> Fault:
-        roll = chance.random()
-        if roll > 0.25:
+        if chance.random() > 0.25:
             return None
         if call.operation == "PollForTask" and switches.unacknowledged_uses_try:
             return Lose("request", 1)  # a lost answer would fail the task by itself
@@ -252,30 +345,43 @@ async def test_a48_hours_of_random_faults_lose_and_change_nothing(
         ]
         return chance.choice(faults)
 
+    return fault
+
+
+async def soak(switches: Switches, chance: random.Random, *, rounds: int) -> None:
+    """Work off a pipeline an hour, while a quarter of all calls go wrong."""
+    expected = {f"Job{n}": "FAILED" if n % 4 == 3 else "FINISHED" for n in range(12)}
+
     async with bed(switches) as b:
-        pipeline = await b.pipeline(
-            *(activity(name, command=status) for name, status in expected.items())
-        )
         runner = b.runner(max_concurrency=4)
 
         @runner.handler(SHELL)
         async def handle(task: Task) -> None:
-            b.begins(task)
             done = asyncio.Event()
             b.clock.call_at(b.clock.time() + chance.choice([1, 60, 400, 1500]), done.set)
             await done.wait()
             if task.object.string("command") == "FAILED":
                 raise ValueError("as it was asked")
 
-        b.fault = fault
+        b.fault = at_random(switches, chance)
+        pipelines: list[str] = []
+        jobs = [activity(name, command=status) for name, status in expected.items()]
         async with b.running(runner) as run:
+            began = b.clock.time()
+            for hour in range(rounds):
+                pipelines.append(await b.pipeline(*jobs))
+                while b.clock.time() < began + 3600 * (hour + 1) < began + 3600 * rounds:
+                    await b.advance(300)
             for _ in range(6 * 12):
                 await b.advance(300)
-                if set((await b.statuses(pipeline)).values()) <= {"FINISHED", "FAILED"}:
+                ended = {each for p in pipelines for each in (await b.statuses(p)).values()}
+                if ended <= {"FINISHED", "FAILED"}:
                     break
             await run.stop()
 
-        assert await b.statuses(pipeline) == expected
+        assert b.clock.time() - began > 3600 * (rounds - 1)
+        for pipeline in pipelines:
+            assert await b.statuses(pipeline) == expected
 
 
 async def test_a_running_task_costs_little_memory() -> None:

@@ -16,8 +16,10 @@ from aiodatapipeline.runner import CancelReason, Status, SyncTask, Task, TaskRun
 from tests.runner.bed import SHELL, Call, Fault, Lose, Slow, activity, bed, waits, works
 
 
-async def test_a39_an_idle_runner_stops_at_once_in_the_middle_of_its_poll() -> None:
-    async with bed() as b:
+async def test_a39_an_idle_runner_stops_at_once_in_the_middle_of_its_poll(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         runner = b.runner()
         async with b.running(runner) as run:
             await b.advance(30)
@@ -52,8 +54,10 @@ async def test_a39_a14_a_task_in_the_answer_of_a_poll_that_was_given_up_is_hande
         assert "FAILED" not in b.statuses_sent()
 
 
-async def test_a39_a_first_report_under_way_is_waited_for_and_the_task_run() -> None:
-    async with bed() as b:
+async def test_a39_a_first_report_under_way_is_waited_for_and_the_task_run(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(activity())
         runner = b.runner()
         works(b, runner, seconds=20)
@@ -104,8 +108,10 @@ async def test_a39_a_handler_that_takes_too_long_is_cancelled_and_fails(
         assert attempt.string("errorId") == "RunnerShutdown"
 
 
-async def test_a39_a_handler_that_does_not_even_stop_then_is_left_behind_in_time() -> None:
-    async with bed() as b:
+async def test_a39_a_handler_that_does_not_even_stop_then_is_left_behind_in_time(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner(drain_timeout=100, cancel_grace=20)
         release = threading.Event()
@@ -128,8 +134,8 @@ async def test_a39_a_handler_that_does_not_even_stop_then_is_left_behind_in_time
         assert b.statuses_sent() == ["FAILED"]
 
 
-async def test_a39_a_delivery_under_way_is_waited_for() -> None:
-    async with bed() as b:
+async def test_a39_a_delivery_under_way_is_waited_for(switches: Switches) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(activity())
         runner = b.runner()
         works(b, runner)
@@ -174,8 +180,10 @@ async def test_a41_without_a_network_a_runner_stops_in_time_and_the_next_one_del
         assert b.made("SetTaskStatus", "again")[0].number < first_poll.number
 
 
-async def test_the_failure_of_a_cancelled_handler_is_not_sent_in_a_storm() -> None:
-    async with bed() as b:
+async def test_the_failure_of_a_cancelled_handler_is_not_sent_in_a_storm(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity(attemptTimeout="10 minutes"))
         runner = b.runner()
         waits(b, runner)
@@ -199,9 +207,9 @@ def cut_after_acknowledgement(call: Call) -> Fault:
 
 
 async def test_a39_a_runner_can_be_stopped_while_it_delivers_what_was_left_behind(
-    tmp_path: Path,
+    switches: Switches, tmp_path: Path
 ) -> None:
-    async with bed() as b:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         first = b.runner("first", drain_timeout=10, cancel_grace=0, state_dir=tmp_path)
         works(b, first)
@@ -225,8 +233,8 @@ async def test_a39_a_runner_can_be_stopped_while_it_delivers_what_was_left_behin
 # -- signals ------------------------------------------------------------------------------
 
 
-async def test_a40_the_first_signal_drains_and_the_second_cancels() -> None:
-    async with bed() as b:
+async def test_a40_the_first_signal_drains_and_the_second_cancels(switches: Switches) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner()
         seen: list[CancelReason | None] = []
@@ -246,8 +254,8 @@ async def test_a40_the_first_signal_drains_and_the_second_cancels() -> None:
         assert signal.getsignal(signal.SIGTERM) is before
 
 
-async def test_a40_after_one_signal_alone_the_exit_code_is_0() -> None:
-    async with bed() as b:
+async def test_a40_after_one_signal_alone_the_exit_code_is_0(switches: Switches) -> None:
+    async with bed(switches) as b:
         await b.pipeline(activity())
         runner = b.runner()
         works(b, runner, seconds=30)
@@ -262,8 +270,8 @@ async def test_a40_after_one_signal_alone_the_exit_code_is_0() -> None:
 # -- other ends ---------------------------------------------------------------------------
 
 
-async def test_a42_cancelling_run_drains_and_cancelling_again_cancels() -> None:
-    async with bed() as b:
+async def test_a42_cancelling_run_drains_and_cancelling_again_cancels(switches: Switches) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(activity("Slow"), activity("Quick"))
         runner = b.runner()
         quick = asyncio.Event()
@@ -285,12 +293,14 @@ async def test_a42_cancelling_run_drains_and_cancelling_again_cancels() -> None:
         assert await b.statuses(pipeline) == {"Slow": "FAILED", "Quick": "FINISHED"}
 
 
-async def test_a_runner_that_is_to_stop_when_idle_works_until_nothing_is_left() -> None:
-    async with bed() as b:
+async def test_a_runner_that_is_to_stop_when_idle_works_until_nothing_is_left(
+    switches: Switches,
+) -> None:
+    async with bed(switches) as b:
         pipeline = await b.pipeline(
             activity("One"), activity("Two", dependsOn={"ref": "One"}), group="a"
         )
-        runner = TaskRunner(["a", "b"], client=b.client, clock=b.clock)
+        runner = b.runner(group=["a", "b"])
         works(b, runner, seconds=100)
 
         async with b.running(runner, until_idle=True) as run:

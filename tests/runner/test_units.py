@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ from aiodatapipeline.runner._outcome import Raised, Returned, failure, request_f
 from aiodatapipeline.runner._process import HandlerProcess
 from aiodatapipeline.runner._task import Unlinked
 from tests.runner import functions
-from tests.runner.bed import SHELL, Call, Fault, Lose, activity, bed, error, waits, works
+from tests.runner.bed import PROFILES, SHELL, Call, Fault, Lose, activity, bed, error, waits, works
 from tests.runner.fakes import Answers, hurried
 
 
@@ -462,6 +463,65 @@ async def test_row_31_a_report_that_breaks_down_costs_no_lease(
         assert await b.statuses(pipeline) == {"Job": "FINISHED"}
 
 
+# Each step that what keeps the leases takes, where a fault of ours could be.
+STEPS = [
+    (Keeper, "_is_home_alive"), (Keeper, "_send_due"), (Keeper, "_judge"), (Keeper, "_report"),
+    (Keeper, "_send"), (Keeper, "_pace"), (Keeper, "_settled"), (Keeper, "_refused"),
+    (Keeper, "_failed"), (Lease, "request"), (Lease, "taken"), (Caller, "call"),
+    (Caller, "open"), (Caller, "aclose"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("owner", "step"), STEPS, ids=lambda each: getattr(each, "__name__", each))
+async def test_row_31_a_fault_in_any_step_of_the_keeper_costs_no_lease_or_stops_the_runner(
+    monkeypatch: pytest.MonkeyPatch, owner: type, step: str
+) -> None:
+    """It breaks once, in the keeper's own thread; leases are as short as they may be."""
+    home, armed, broken = threading.get_ident(), threading.Event(), set[str]()
+
+    def spoil(owner: type, step: str) -> None:
+        real = getattr(owner, step)
+
+        def break_once() -> None:
+            if threading.get_ident() != home and armed.is_set() and step not in broken:
+                broken.add(step)
+                raise RuntimeError("a fault of ours")
+
+        def spoiled(*arguments: Any, **named: Any) -> Any:
+            break_once()
+            return real(*arguments, **named)
+
+        async def spoiled_async(*arguments: Any, **named: Any) -> Any:
+            break_once()
+            return await real(*arguments, **named)
+
+        monkeypatch.setattr(owner, step, spoiled_async if iscoroutinefunction(real) else spoiled)
+
+    spoil(owner, step)
+    if twice := step == "open":  # it comes to this when something else broke before
+        spoil(Keeper, "_send_due")
+    async with bed(PROFILES["strict"]) as b:
+        pipeline = await b.pipeline(activity())
+        runner = b.runner()
+        works(b, runner, seconds=200 if twice else 450)
+        # Every other report fails, so that this is a step too.
+        b.fault = lambda call: (
+            Lose("request", 1)
+            if call.operation == "ReportTaskProgress" and call.number % 2
+            else None
+        )
+        async with b.running(runner) as run:
+            await b.advance(100)
+            armed.set()
+            await b.advance(400)
+            result = await run.stop()
+
+        assert step in broken
+        assert [each for each in b.told("lease") if each.detail["state"] == "lapsed"] == []
+        assert await b.statuses(pipeline) == {"Job": "FINISHED"}
+        assert (result.finished, result.exit_code) == (1, int(twice))
+
+
 async def test_a_fault_of_the_runner_s_own_ends_no_other_task_and_stops_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -530,7 +590,7 @@ async def test_a_task_handed_over_again_while_it_is_being_worked_on_is_not_begun
             assert [each.detail["why"] for each in b.told("dropped")] == [
                 "it is being worked on here"
             ]
-            assert len(b.begun) == 1
+            assert len(b.had) == 1
             await run.stop(cancel=True)
 
 

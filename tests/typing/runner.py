@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import assert_type
+from typing import NoReturn, assert_type
 
 from pydantic import BaseModel
 
@@ -77,6 +77,10 @@ async def running() -> None:
     assert_type(runner.stop(cancel=True), None)
     assert_type(read_outbox("state"), tuple[OutboxRow, ...])
     assert_type(runner.worker_groups, tuple[str, ...])
+
+
+def program() -> None:
+    assert_type(runner.main(until_idle=True), NoReturn)
 
 
 def wrong_settings_are_refused() -> None:

@@ -8,8 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 __all__ = ["main"]
+
+
+def program() -> NoReturn:
+    """Be the program that was started: run a command, and exit with its exit code."""
+    exit_code = main()
+    # It takes long to import, and a command has done so before it left anything behind.
+    from aiodatapipeline.runner._program import leave  # noqa: PLC0415
+
+    leave(exit_code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,5 @@
 """``python -m aiodatapipeline.cli``: the same as the command ``aiodatapipeline``."""
 
-import sys
+from aiodatapipeline.cli import program
 
-from aiodatapipeline.cli import main
-
-sys.exit(main())
+program()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import logging
@@ -26,6 +25,7 @@ from aiodatapipeline import DataPipelineClient
 from aiodatapipeline.cli._command import EndpointUrl, Profile, Region
 from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.runner import Event, EventKind, Health, RunningTask, RunResult, TaskRunner
+from aiodatapipeline.runner._program import run_to_end
 from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
 from aiodatapipeline.runner.health import HealthServer
 
@@ -119,7 +119,7 @@ def run(
         health = (
             None if health_port is None else HealthServer(chosen, health_port, host=health_host)
         )
-        result = asyncio.run(_work(chosen, health, until_idle=until_idle))
+        result = run_to_end(_work(chosen, health, until_idle=until_idle))
     console.print(told(result))
     raise typer.Exit(result.exit_code)
 

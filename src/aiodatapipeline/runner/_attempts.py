@@ -143,8 +143,9 @@ class Attempts:
 
     async def attend(self, task: TaskObject, worker_group: str, polled_at: float) -> None:
         """Do all that there is to do for a task. It has a place, which this gives back."""
-        attempt = self._attempt(task, worker_group, polled_at)
+        attempt: Attempt | None = None
         try:
+            attempt = self._attempt(task, worker_group, polled_at)
             if await self._is_for_us(attempt):
                 with _Registered(self, attempt):
                     await self._attend(attempt, task)
@@ -174,9 +175,9 @@ class Attempts:
         if await self._accept(attempt, task):
             await self._work(attempt)
 
-    def _leave(self, attempt: Attempt) -> None:
+    def _leave(self, attempt: Attempt | None) -> None:
         """Give a place back, unless a handler still has it that does not stop."""
-        if attempt.job is None or not attempt.job.leaked:
+        if attempt is None or attempt.job is None or not attempt.job.leaked:
             self._core.slots.release()
 
     def _attempt(

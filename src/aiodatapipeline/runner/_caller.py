@@ -158,6 +158,11 @@ class Budget:
             if share is None
             else {name: _Bucket(rate * share, _BURST * share, now) for name, rate in RATES.items()}
         )
+        if share is not None and _BURST * share < 1:
+            # One of very many, which may have been started together: so that they part, each
+            # begins somewhere in the time that it has between two calls.
+            for bucket in self._buckets.values():
+                bucket.burst, bucket.tokens = 1.0, random.uniform(0.0, 1.0)  # noqa: S311
         self.throttled_at = now - 86_400.0
         """When a call was last refused for being one too many."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import types
 import typing
@@ -144,6 +145,8 @@ class Handlers:
         Raises:
             ValueError: There is a handler of that type already.
             TypeError: A sync function without ``run_in``, or an async one with it.
+            NotImplementedError: ``run_in="process"`` on a system without groups of processes,
+                such as Windows.
         """
         return self._decorator(what, type, run_in)
 
@@ -193,6 +196,8 @@ class Handlers:
         Raises:
             ValueError: There is a handler of that type already.
             TypeError: A sync function without ``run_in``, or an async one with it.
+            NotImplementedError: ``run_in="process"`` on a system without groups of processes,
+                such as Windows.
         """
         return self._decorator(what, type, run_in, is_precondition=True, retry=retry)
 
@@ -231,6 +236,11 @@ def _check(function: Callable[..., object], name: str, run_in: object) -> None:
         raise TypeError(f"the handler of {name} is async: it runs in the event loop, not {run_in}")
     if not (run_in is None or run_in in ("thread", "process") or isinstance(run_in, Executor)):
         raise TypeError(f"run_in is 'thread', 'process' or an executor, not {run_in!r}")
+    if run_in == "process" and not hasattr(os, "killpg"):
+        raise NotImplementedError(
+            f"the handler of {name} cannot run in a process here: this system has no groups of "
+            "processes, to end one with all that it started. Give run_in='thread' or an executor"
+        )
 
 
 def read(model: type[ModelT], subject: PipelineObject) -> ModelT:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._clock import Clock, SystemClock
@@ -21,6 +21,7 @@ from aiodatapipeline.runner._events import Event, Health, RunningTask, Status
 from aiodatapipeline.runner._handlers import Handlers
 from aiodatapipeline.runner._lease import Timing
 from aiodatapipeline.runner._outbox import FileOutbox, NoOutbox, Outbox
+from aiodatapipeline.runner._program import leave, run_to_end
 from aiodatapipeline.runner._settings import Settings, Stage
 from aiodatapipeline.runner._task import LOGGER
 
@@ -96,7 +97,8 @@ class TaskRunner(Handlers):
             ignore_unknown: Leave tasks of a type without a handler to others, instead of
                 failing them.
             account_share: How much of the account's call limits (2 polls, 10 reports and 10
-                outcomes a second) this runner may use; None for a service without limits.
+                outcomes a second) this runner may use; None for a service without limits. Of a
+                thousand runners each has 0.001, and their first polls are spread.
             stall_limit: Seconds that the event loop may be blocked before the leases are given
                 up.
             taskrunner_id: Unique in the account. Made up if left out, and kept in ``state_dir``.
@@ -181,16 +183,34 @@ class TaskRunner(Handlers):
         if self._engine is not None:
             raise RuntimeError("this task runner runs already")
         self._loop, self._signals = asyncio.get_running_loop(), 0
-        engine = self._engine = Engine(self._settings, self, _open_outbox(self._settings))
-        try:
-            with self._on_signals() if signals else nullcontext():
+        with self._on_signals() if signals else nullcontext():
+            engine = self._engine = Engine(self._settings, self, _open_outbox(self._settings))
+            if self._signals:
+                self._heed()  # there was nobody to tell it
+            try:
                 await _shielded(
                     engine, engine.run(until_idle=until_idle, deliver_only=deliver_only)
                 )
-        finally:
-            self._engine = None
-            self._last = engine.health
+            finally:
+                self._engine = None
+                self._last = engine.health
         return self._result(engine)
+
+    def main(self, *, until_idle: bool = False) -> NoReturn:
+        """Be the program: run until a signal says to stop, and exit with the exit code.
+
+        This is ``asyncio.run(runner.run(signals=True))``, except that it ends although a handler
+        does not: 5 seconds after ``run`` has returned, what is left of tasks, threads and
+        processes is named in the log and left behind. ``asyncio.run`` waits for all of it.
+
+        Args:
+            until_idle: As for ``run``.
+
+        Raises:
+            SystemExit: With the exit code.
+            OutboxError: As ``run``, which raises the others too.
+        """
+        leave(run_to_end(self.run(signals=True, until_idle=until_idle)).exit_code)
 
     def _result(self, engine: Engine) -> RunResult:
         counts, undelivered = engine.attempts.counts, engine.undelivered
@@ -292,8 +312,12 @@ class TaskRunner(Handlers):
         if self._signals > _EXIT_AT:
             # Outcomes are in the outbox already, and the next start delivers them.
             os._exit(128 + number)
+        self._heed()
+
+    def _heed(self) -> None:
+        """Stop, as the signals say."""
         stage = Stage.DRAINING if self._signals == 1 else Stage.CANCELLING
-        self._stop(stage, signal.Signals(number).name)
+        self._stop(stage, signal.Signals(self._last_signal).name)
 
 
 def _both(one: Callable[[Event], None], other: Callable[[Event], None]) -> Callable[[Event], None]:
