@@ -93,6 +93,16 @@ def test_what_botocore_signs_is_good(
 SIGNED = signed(token=TOKEN)
 
 
+@pytest.mark.parametrize("blank", ["\x1c", "\x1f", "\x85", "\xa0", "\n"])
+def test_what_only_python_takes_for_a_blank_parts_nothing(blank: str) -> None:
+    headers = dict(SIGNED)
+
+    headers["authorization"] = headers["authorization"].replace(" ", blank, 1)
+
+    verifier = Verifier({KEY: Credential(SECRET, TOKEN)})
+    assert verdict(headers, verifier=verifier)[0] == "IncompleteSignatureException"
+
+
 @given(st.data())
 def test_a_signature_is_good_for_its_own_request_only(data: st.DataObject) -> None:
     headers = dict(SIGNED)

@@ -21,9 +21,10 @@ from aiodatapipeline.local._errors import refusal
 TOLERANCE = 300.0
 
 _SERVICE = "datapipeline"
+# Blanks are HTTP's: Python's include separators that no request has.
 _AUTHORIZATION = re.compile(
-    rf"{ALGORITHM}\s+Credential=(?P<credential>[^,\s]+)\s*,\s*"
-    r"SignedHeaders=(?P<names>[^,\s]+)\s*,\s*Signature=(?P<signature>[^,\s]+)\s*"
+    rf"{ALGORITHM}[ \t]+Credential=(?P<credential>[^,\s]+)[ \t]*,[ \t]*"
+    r"SignedHeaders=(?P<names>[^,\s]+)[ \t]*,[ \t]*Signature=(?P<signature>[^,\s]+)[ \t]*"
 )
 _DATE = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
