@@ -25,7 +25,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 # On all cores; who is done takes from the others. A few tests alone are quicker without.
 ALL_TESTS = ("--numprocesses=auto", "--dist=worksteal")
 # What needs a cluster, whose threads would be beside the tests that count them.
-DASK = "dask or executors"
+DASK = ("-k", "dask or executors", "tests/runner/test_dask.py", "tests/test_docs.py")
 # A hundred tests start a process of their own, which would compile every module that it imports.
 KEEP_PYC = {"PYTHONDONTWRITEBYTECODE": ""}
 # What a user of two strict type checkers has, and no more.
@@ -57,9 +57,8 @@ def dask(session: nox.Session) -> None:
     """Run handlers on a Dask cluster: twenty packages that the other tests do without."""
     session.install("-e", ".[cli,dask]", *group("test"))
     session.run("coverage", "erase")
-    names = session.posargs or ("-k", DASK, "tests/runner/test_dask.py", "tests/test_docs.py")
     # In the place of what pyproject.toml leaves out, which is just this module.
-    session.run("coverage", "run", "--omit=-", "-m", "pytest", *names)
+    session.run("coverage", "run", "--omit=-", "-m", "pytest", *(session.posargs or DASK))
     if not session.posargs:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--include=*/runner/dask.py", "--omit=-")
@@ -70,14 +69,14 @@ def dask(session: nox.Session) -> None:
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml admits."""
     session.install("uv")
-    session.run_install(
-        "uv", "pip", "install", "--python", str(Path(session.bin, "python")),
-        "--resolution", "lowest-direct", "-e", ".[cli,dask]", *group("test"),
-    )  # fmt: skip
-    names = session.posargs or (*ALL_TESTS, "-k", f"not ({DASK})")
-    session.run("pytest", *names, env=KEEP_PYC)
+    lowest = ("uv", "pip", "install", "--python", str(Path(session.bin, "python")),
+              "--resolution", "lowest-direct", *group("test"))  # fmt: skip
+    session.run_install(*lowest, "-e", ".[cli]")
+    session.run("pytest", *(session.posargs or ALL_TESTS), env=KEEP_PYC)
     if not session.posargs:
-        session.run("pytest", "-k", DASK, "tests/runner/test_dask.py", "tests/test_docs.py")
+        # It changes how every exception is pickled, so that it comes last.
+        session.run_install(*lowest, "-e", ".[cli,dask]")
+        session.run("pytest", *DASK)
 
 
 @nox.session

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, BinaryIO, TypeVar
 
 ResultT = TypeVar("ResultT")
 
@@ -42,3 +42,15 @@ async def in_thread(call: Callable[[threading.Event], ResultT]) -> ResultT:
     """
     stop = threading.Event()
     return await to_its_end(asyncio.to_thread(call, stop), stop.set)
+
+
+@asynccontextmanager
+async def opened(open_: Callable[[], BinaryIO]) -> AsyncGenerator[BinaryIO]:
+    """Have a file opened in a thread, and close it, although the wait for it is cancelled."""
+    files: list[BinaryIO] = []
+    try:
+        await to_its_end(asyncio.to_thread(lambda: files.append(open_())))
+        yield files[0]
+    finally:
+        for file in files:
+            file.close()

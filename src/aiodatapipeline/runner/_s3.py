@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +14,7 @@ from typing import BinaryIO
 from aiohttp import ClientError as HttpError
 from botocore import exceptions
 
-from aiodatapipeline.runner._aside import to_its_end
+from aiodatapipeline.runner._aside import opened, to_its_end
 from aiodatapipeline.runner._aws import AwsClient
 from aiodatapipeline.runner._places import StorageError
 
@@ -105,13 +106,9 @@ class S3Place:
         with self._told("read"):
             answer = await self.s3.call("get_object", Bucket=self.bucket, Key=self.key)
             # Nothing comes in between that could leave its connection open.
-            async with answer["Body"] as body:
-                written = await to_its_end(asyncio.to_thread(_created, file))
-                try:
-                    while chunk := await body.read(_CHUNK):
-                        await to_its_end(asyncio.to_thread(written.write, chunk))
-                finally:
-                    written.close()
+            async with answer["Body"] as body, opened(partial(_created, file)) as written:
+                while chunk := await body.read(_CHUNK):
+                    await to_its_end(asyncio.to_thread(written.write, chunk))
 
     async def put(self, file: Path) -> None:
         """Write a file to S3; a large one in parts, of which nothing is left if it fails."""
@@ -134,14 +131,11 @@ class S3Place:
 
     async def _put_parts(self, file: Path, size: int, members: dict[str, str]) -> None:
         parts: list[dict[str, object]] = []
-        opened = await asyncio.to_thread(_opened, file)
-        try:
-            while body := await to_its_end(asyncio.to_thread(opened.read, size)):
+        async with opened(partial(file.open, "rb")) as read:
+            while body := await to_its_end(asyncio.to_thread(read.read, size)):
                 number = len(parts) + 1
                 part = await self.s3.call("upload_part", **members, PartNumber=number, Body=body)
                 parts.append({"PartNumber": number, "ETag": part["ETag"]})
-        finally:
-            opened.close()
         await self.s3.call("complete_multipart_upload", **members, MultipartUpload={"Parts": parts})
 
     async def _abort(self, members: dict[str, str]) -> None:
@@ -164,10 +158,6 @@ class S3Place:
 def _created(file: Path) -> BinaryIO:
     file.parent.mkdir(parents=True, exist_ok=True)
     return file.open("wb")
-
-
-def _opened(file: Path) -> BinaryIO:
-    return file.open("rb")
 
 
 def _code(error: exceptions.ClientError) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aiodatapipeline.runner import _places
+from aiodatapipeline.runner._aside import opened
 from aiodatapipeline.runner._places import (
     LocalPlace,
     Place,
@@ -361,6 +364,29 @@ async def test_a_key_that_no_file_can_have_stops_it_all(bucket: Bucket, tmp_path
         await fetch_all(S3Place(bucket.s3, bucket.name, "in"), tmp_path / "in", told)
 
     assert not (tmp_path / "in").exists()
+
+
+async def test_a_file_is_closed_although_the_wait_for_it_is_cancelled() -> None:
+    begun, go = threading.Event(), threading.Event()
+    file = io.BytesIO()
+
+    def open_() -> BinaryIO:
+        begun.set()
+        go.wait()
+        return file
+
+    async def use() -> None:
+        async with opened(open_):
+            raise AssertionError("it was cancelled before")
+
+    using = asyncio.create_task(use())
+    await asyncio.to_thread(begun.wait)
+    using.cancel()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+
+    assert file.closed
 
 
 async def test_a_file_that_is_a_directory_too_is_told(bucket: Bucket, tmp_path: Path) -> None:
