@@ -131,7 +131,7 @@ class S3Place:
 
     async def _put_parts(self, file: Path, size: int, members: dict[str, str]) -> None:
         parts: list[dict[str, object]] = []
-        async with opened(partial(file.open, "rb")) as read:
+        async with opened(lambda: file.open("rb")) as read:
             while body := await to_its_end(asyncio.to_thread(read.read, size)):
                 number = len(parts) + 1
                 part = await self.s3.call("upload_part", **members, PartNumber=number, Body=body)
