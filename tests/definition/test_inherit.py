@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aiodatapipeline.definition import (
     Definition,
+    EffectiveObject,
     Parameter,
     ResolvedDefinition,
     RunTime,
@@ -160,6 +161,34 @@ def test_a_chain_of_ten_thousand_parents_is_no_trouble() -> None:
     found = resolved(*links, {"id": "O10000", "k": "1"})
 
     assert found.objects["O0"].string("k") == "1"
+
+
+class Counted(dict[str, tuple[str | Ref, ...]]):
+    """What an object says itself, and how often all of them were looked into."""
+
+    looks = 0
+
+    def __contains__(self, key: object) -> bool:
+        Counted.looks += 1
+        return super().__contains__(key)
+
+
+@pytest.mark.parametrize("key", ["type", "nobody's"])
+@pytest.mark.parametrize("first", ["the last of the line", "the first of the line"])
+def test_who_asks_each_of_a_line_of_parents_goes_along_it_once(
+    key: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counted, "looks", 0)
+    line: list[EffectiveObject] = []
+    for number in range(1000):
+        own = Counted() if number else Counted(type=("T",))
+        written = PipelineObject.of(f"O{number}", {})
+        line.append(EffectiveObject(written, own, line[-1] if line else None))
+
+    found = [each.string(key) for each in (line if first.startswith("the first") else line[::-1])]
+
+    assert set(found) == ({"T"} if key == "type" else {None})
+    assert Counted.looks < 4 * len(line)
 
 
 def test_an_object_can_be_had_with_all_that_it_inherits() -> None:

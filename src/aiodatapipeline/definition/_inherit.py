@@ -6,6 +6,7 @@ so on; whoever names no parent has ``Default``, if there is one. The nearest say
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -79,6 +80,10 @@ class EffectiveObject:
     """What it says itself, by key."""
     parent: EffectiveObject | None
     """From where it inherits; None at the end, and where a cycle was cut."""
+    _origins: dict[str, EffectiveObject | None] = dataclasses.field(
+        default_factory=dict[str, "EffectiveObject | None"], init=False
+    )
+    """What ``origin`` found. Lines of parents may be long, and each of them is asked."""
 
     @property
     def id(self) -> str:
@@ -106,9 +111,17 @@ class EffectiveObject:
         """Give the object that a key's values come from, or None if nobody has the key."""
         if key in self.own:
             return self
-        each = None if key == "parent" else self.parent
+        passed: list[dict[str, EffectiveObject | None]] = []
+        each = None if key == "parent" else self
         while each is not None and key not in each.own:
+            origins = each._origins  # noqa: SLF001  # of its own kind
+            if key in origins:
+                each = origins[key]
+                break
+            passed.append(origins)
             each = each.parent
+        for origins in passed:
+            origins[key] = each
         return each
 
     def values(self, key: str) -> tuple[str | Ref, ...]:
