@@ -16,10 +16,12 @@ __all__ = ["main"]
 def program() -> NoReturn:
     """Be the program that was started: run a command, and exit with its exit code."""
     exit_code = main()
-    # It takes long to import, and a command has done so before it left anything behind.
-    from aiodatapipeline.runner._program import leave  # noqa: PLC0415
+    # Only a task runner may leave something behind, and is long to import.
+    if "aiodatapipeline.runner" in sys.modules:
+        from aiodatapipeline.runner._program import leave  # noqa: PLC0415
 
-    leave(exit_code)
+        leave(exit_code)
+    sys.exit(exit_code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
