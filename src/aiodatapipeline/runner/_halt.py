@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from aiodatapipeline.runner._aside import to_its_end
+from aiodatapipeline.runner._task import Task
 
 ResultT = TypeVar("ResultT")
 
@@ -110,3 +111,13 @@ async def in_own_thread(call: Callable[[Halt], ResultT]) -> ResultT:
 
 async def _wait(done: Future[ResultT]) -> ResultT:
     return await asyncio.wrap_future(done)
+
+
+def teller(task: Task) -> Callable[[str, int], None]:
+    """Give what reports a number as progress, for such a thread; nobody waits for it."""
+    loop = asyncio.get_running_loop()
+
+    def tell(name: str, number: int) -> None:
+        asyncio.run_coroutine_threadsafe(task.progress(**{name: number}), loop)
+
+    return tell

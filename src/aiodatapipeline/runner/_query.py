@@ -5,12 +5,11 @@ Source: developer guide, "SqlActivity". What it leaves open is in docs/how-to/sq
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aiodatapipeline.runner._databases import Login
-from aiodatapipeline.runner._halt import Halt, in_own_thread
+from aiodatapipeline.runner._halt import Halt, in_own_thread, teller
 from aiodatapipeline.runner._statements import Statement, manages_transactions, statements
 from aiodatapipeline.runner._task import Task, TaskFailed
 
@@ -47,7 +46,7 @@ async def query(
             "scriptArguments",
         )
     mode: Mode = "each" if len(found) == 1 or manages_transactions(found) else "write"
-    loop = asyncio.get_running_loop()
+    tell = teller(task)
 
     def work(halt: Halt) -> None:
         rest = list(arguments)
@@ -62,7 +61,7 @@ async def query(
                     values if arguments else None,
                     about=f"statement {number} of {len(found)}",
                 )
-                asyncio.run_coroutine_threadsafe(task.progress(statements_run=number), loop)
+                tell("statements_run", number)
 
     await in_own_thread(work)
     return len(found)

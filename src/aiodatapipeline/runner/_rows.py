@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import pickle
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from aiodatapipeline.runner._halt import Halt, in_own_thread
+from aiodatapipeline.runner._halt import Halt, in_own_thread, teller
 from aiodatapipeline.runner._handlers import read
 from aiodatapipeline.runner._places import StorageError, files_below, inside
 from aiodatapipeline.runner._records import BATCH, Format, Reader, RecordError, Value, Writer
@@ -39,7 +38,7 @@ async def load(task: Task, source: S3DataNode, directory: Path, target: Table) -
         TaskFailed: A record cannot be read, or the database refuses.
     """
     form = await format_of(task, source)
-    told = _teller(task)
+    told = teller(task)
 
     def work(halt: Halt) -> int:
         reader, rows = Reader(form), 0
@@ -65,7 +64,7 @@ async def unload(task: Task, source: Table, target: S3DataNode, directory: Path)
         TaskFailed: The database refuses, or a value cannot be written in the format.
     """
     form = await format_of(task, target)
-    told = _teller(task)
+    told = teller(task)
     packed = target.compression == "gzip"
     name = source.node.table.replace("/", "_")
     file = inside(directory, f"{name}{form.extension}{GZ if packed else ''}")
@@ -102,7 +101,7 @@ async def transfer(task: Task, source: Table, target: Table, file: Path) -> int:
     Raises:
         TaskFailed: A database refuses.
     """
-    told = _teller(task)
+    told = teller(task)
 
     def work(halt: Halt) -> int:
         rows = 0
@@ -127,16 +126,6 @@ async def format_of(task: Task, data: S3DataNode) -> Format:
         TaskFailed: There is no such format, or records cannot be in it.
     """
     return read(Format, await look_up(task, data.data_format)) if data.data_format else Format()
-
-
-def _teller(task: Task) -> Callable[[str, int], None]:
-    """Give what reports a number from a thread."""
-    loop = asyncio.get_running_loop()
-
-    def tell(name: str, number: int) -> None:
-        asyncio.run_coroutine_threadsafe(task.progress(**{name: number}), loop)
-
-    return tell
 
 
 def _read(reader: Reader, source: S3DataNode, directory: Path) -> Iterator[list[list[Value]]]:
@@ -170,26 +159,18 @@ def _record_told(name: str) -> Generator[None]:
         raise TaskFailed("RecordInvalid", f"{name}: it is not in UTF-8") from None
 
 
-@contextmanager
-def _opened(file: Path, *, packed: bool) -> Generator[TextIO]:
+def _opened(file: Path, *, packed: bool) -> TextIO:
     # Some programs begin a file with a mark that is no character of it.
     encoding = "utf-8-sig"
-    with (
-        gzip.open(file, "rt", encoding=encoding, newline="")
-        if packed
-        else file.open(encoding=encoding, newline="")
-    ) as text:
-        yield text
+    if packed:
+        return gzip.open(file, "rt", encoding=encoding, newline="")
+    return file.open(encoding=encoding, newline="")
 
 
-@contextmanager
-def _created(file: Path, *, packed: bool) -> Generator[TextIO]:
-    with (
-        gzip.open(file, "wt", encoding="utf-8", newline="")
-        if packed
-        else file.open("w", encoding="utf-8", newline="")
-    ) as text:
-        yield text
+def _created(file: Path, *, packed: bool) -> TextIO:
+    if packed:
+        return gzip.open(file, "wt", encoding="utf-8", newline="")
+    return file.open("w", encoding="utf-8", newline="")
 
 
 def _unpickled(file: BinaryIO) -> Iterator[Rows]:

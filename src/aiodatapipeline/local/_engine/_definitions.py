@@ -190,7 +190,7 @@ class Definitions:
         self._world.store.do("INSERT INTO definition VALUES (?, ?, ?)", pipeline.seq, version, body)
 
     def _replace(self, pipeline: Pipeline, version: int, body: str) -> bool:
-        """Keep a definition in the place of the one before, unless that is needed any more."""
+        """Keep a definition in the place of the one before; say whether nobody needs that one."""
         if pipeline.latest in {None, pipeline.active}:
             return False
         return bool(
