@@ -186,16 +186,13 @@ async def test_a45_a_task_is_acknowledged_at_once() -> None:
     assert max(service.acknowledged) <= 5
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["file", "memory"])
-async def test_a46_many_tasks_leave_nothing_behind(tmp_path: Path, kept: bool) -> None:
-    many = 400 if kept else 1_000
+async def grown(
+    many: int, state_dir: Path | None, parts: int, size: Callable[[], int]
+) -> tuple[list[int], list[int]]:
+    """Run that many tasks; give, after each part of them, a size and how much is open."""
     service = Many(many)
     runner = TaskRunner(
-        "etl",
-        client=service.client,
-        state_dir=tmp_path if kept else None,
-        max_concurrency=20,
-        account_share=None,
+        "etl", client=service.client, state_dir=state_dir, max_concurrency=20, account_share=None
     )
 
     @runner.handler("Tiny")
@@ -205,20 +202,31 @@ async def test_a46_many_tasks_leave_nothing_behind(tmp_path: Path, kept: bool) -
     run = asyncio.ensure_future(runner.run())
     sizes: list[int] = []
     descriptors: list[int] = []
-    tracemalloc.start()
-    async with asyncio.timeout(120):
-        while service.taken < many:
-            await asyncio.sleep(0.01)
-            if service.taken > many * (len(sizes) + 1) // 4:
-                service.acknowledged.clear()
-                gc.collect()
-                sizes.append(tracemalloc.get_traced_memory()[0])
-                descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
-    tracemalloc.stop()
+    while service.taken < many:
+        await asyncio.sleep(0.01)
+        if service.taken > many * (len(sizes) + 1) // parts:
+            service.acknowledged.clear()
+            gc.collect()
+            sizes.append(size())
+            descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
     runner.stop()
-    result = await run
+    assert (await run).finished == many
+    return sizes, descriptors
 
-    assert result.finished == many
+
+def traced() -> int:
+    """The memory that Python has for its objects, in bytes."""
+    return tracemalloc.get_traced_memory()[0]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["file", "memory"])
+async def test_a46_many_tasks_leave_nothing_behind(tmp_path: Path, kept: bool) -> None:
+    many = 400 if kept else 1_000
+
+    tracemalloc.start()
+    sizes, descriptors = await grown(many, tmp_path if kept else None, 4, traced)
+    tracemalloc.stop()
+
     assert sizes[-1] - sizes[0] < 300_000
     assert descriptors[-1] <= descriptors[0] + 1
     if kept:
@@ -276,33 +284,10 @@ async def test_a46_a_hundred_thousand_tasks_leave_nothing_behind(
 ) -> None:
     if not pytestconfig.getoption("--long"):
         pytest.skip("it takes a minute: nox -s scale")
-    service, kept = Many(many), many == 20_000
-    runner = TaskRunner(
-        "etl",
-        client=service.client,
-        state_dir=tmp_path if kept else None,
-        max_concurrency=20,
-        account_share=None,
-    )
+    kept = many == 20_000
 
-    @runner.handler("Tiny")
-    async def handle(task: Task) -> None:
-        pass
+    sizes, descriptors = await grown(many, tmp_path if kept else None, 10, resident)
 
-    run = asyncio.ensure_future(runner.run())
-    sizes: list[int] = []
-    descriptors: list[int] = []
-    while service.taken < many:
-        await asyncio.sleep(0.01)
-        if service.taken > many * (len(sizes) + 1) // 10:
-            service.acknowledged.clear()
-            gc.collect()
-            sizes.append(resident())
-            descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
-    runner.stop()
-    result = await run
-
-    assert result.finished == many
     # After a tenth of them everything is there that is needed.
     assert max(sizes) - sizes[0] < 20_000_000
     assert max(descriptors) <= descriptors[0] + 1

@@ -42,11 +42,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def until_all(service: LocalDataPipeline, pipeline: str, *, are: set[str]) -> None:
-    """Wait until every instance has one of some statuses."""
+async def all_end(service: LocalDataPipeline, pipeline: str, runner: Forked) -> None:
+    """Wait until every instance has ended, and then for the runner, which is told to stop."""
     async with asyncio.timeout(LIMIT):
-        while not set((await statuses(service, pipeline)).values()) <= are:
+        while not set((await statuses(service, pipeline)).values()) <= {"FINISHED", "FAILED"}:
             await asyncio.sleep(0.02)
+    runner.send()
+    assert await runner.over() == 0
 
 
 def jobs(many: int, directory: Path) -> tuple[list[dict[str, object]], dict[str, str]]:
@@ -79,9 +81,7 @@ async def test_a7_to_a13_whatever_becomes_of_answers_nothing_is_lost_or_changed(
         service.faults.add(Fault(kind=FaultKind.LATE, operations=ALL, seconds=12.0, times=3))
         pipeline = await put(service, *objects)
         async with forked(forks, tmp_path, "works", service.endpoint_url) as runner:
-            await until_all(service, pipeline, are={"FINISHED", "FAILED"})
-            runner.send()
-            assert await runner.over() == 0
+            await all_end(service, pipeline, runner)
         happened = {each.kind for each in service.faults.log}
         assert await statuses(service, pipeline) == expected
         assert len(happened) >= 4
@@ -97,9 +97,7 @@ async def test_a7_lost_answers_to_polls_delay_tasks_and_lose_none(
         )
         pipeline = await put(service, *objects)
         async with forked(forks, tmp_path, "works", service.endpoint_url) as runner:
-            await until_all(service, pipeline, are={"FINISHED", "FAILED"})
-            runner.send()
-            assert await runner.over() == 0
+            await all_end(service, pipeline, runner)
         assert await statuses(service, pipeline) == expected
         assert len(service.faults.log) == 4
 
@@ -132,9 +130,7 @@ async def test_a11_calls_that_are_never_answered_end_and_are_made_again(
             )
         pipeline = await put(service, *objects)
         async with forked(forks, tmp_path, "works", service.endpoint_url) as runner:
-            await until_all(service, pipeline, are={"FINISHED", "FAILED"})
-            runner.send()
-            assert await runner.over() == 0
+            await all_end(service, pipeline, runner)
         assert await statuses(service, pipeline) == expected
         assert len(service.faults.log) == 3
     assert "no answer within" in runner.log
@@ -222,9 +218,7 @@ async def test_a14_behind_a_proxy_that_hangs_up_on_open_polls_tasks_are_run(
             await until(lambda: proxy.connections > 3)
             objects, expected = jobs(3, tmp_path)
             pipeline = await put(service, *objects)
-            await until_all(service, pipeline, are={"FINISHED", "FAILED"})
-            runner.send()
-            assert await runner.over() == 0
+            await all_end(service, pipeline, runner)
         assert await statuses(service, pipeline) == expected
     assert "poll_failed" in runner.log
 
@@ -241,9 +235,7 @@ async def test_a15_without_a_connection_a_runner_waits_for_one(
             async with forked(forks, tmp_path, "works", f"http://127.0.0.1:{port}") as runner:
                 await runner.until("poll_failed")
                 await proxy.open(port)
-                await until_all(service, pipeline, are={"FINISHED", "FAILED"})
-                runner.send()
-                assert await runner.over() == 0
+                await all_end(service, pipeline, runner)
         assert await statuses(service, pipeline) == expected
 
 
@@ -277,9 +269,7 @@ async def test_a16_without_a_certificate_that_is_trusted_a_runner_waits_for_one(
                 assert proxy.connections == 0, "it got no request"
                 await proxy.aclose()
                 await proxy.open(port, contexts[1])
-                await until_all(service, pipeline, are={"FINISHED", "FAILED"})
-                runner.send()
-                assert await runner.over() == 0
+                await all_end(service, pipeline, runner)
         assert await statuses(service, pipeline) == expected
 
 
