@@ -199,6 +199,11 @@ def run(arguments: Sequence[str]) -> int:
         code: object = typer.main.get_command(app)(words, prog_name=_NAME, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
+    except SystemExit as error:
+        # typer and rich end the process themselves when nobody reads a help or a table.
+        if isinstance(error.__context__, BrokenPipeError):
+            return _output.nobody_reads()
+        raise
     except Exception as error:  # noqa: BLE001  # no traceback is for a user
         if debug:
             traceback.print_exc()

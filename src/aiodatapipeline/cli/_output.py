@@ -105,11 +105,16 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is left is written when the process ends, and would fail again.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        raise typer.Exit(_NOBODY_READS) from None
+        raise typer.Exit(nobody_reads()) from None
+
+
+def nobody_reads() -> int:
+    """Give the exit code for an output that nobody reads to the end, and let the rest of it go."""
+    # What is left is written when the process ends, and would fail again.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return _NOBODY_READS
 
 
 def note(text: str) -> None:
