@@ -176,6 +176,15 @@ def test_a_service_that_is_not_there_is_told_with_what_to_do(cli: Cli, served: S
     assert "check --endpoint-url and the network; 'aiodatapipeline local' starts" in told
 
 
+def test_tls_to_what_speaks_none_is_told_without_our_innards(cli: Cli, served: Served) -> None:
+    secure = served.service.endpoint_url.replace("http:", "https:")
+
+    told = cli("list", "--endpoint-url", secure, exit_code=1).sentence
+
+    assert f"SSL validation failed for {secure}" in told
+    assert "object at 0x" not in told
+
+
 def test_a_profile_has_region_and_credentials(
     served: Served, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
