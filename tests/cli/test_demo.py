@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -79,6 +81,25 @@ def test_nothing_is_left_of_a_demonstration_without_a_directory(
     assert result.exit_code == 0, result.output
     assert "Data, logs and the report are in" not in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_busy_machine_does_not_fill_a_demonstration_with_stacks(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = _demo._rows
+
+    async def busy(*arguments: Any) -> list[Row]:
+        # A fifth of a second, in which 12 went by.
+        logging.getLogger("aiodatapipeline.runner").error("blocked seconds=12")
+        return await rows(*arguments)
+
+    monkeypatch.setattr(_demo, "_rows", busy)
+    monkeypatch.setattr(_demo, "_LIMIT", 0.5)
+    monkeypatch.setattr(_demo, "_LOOK", 0.1)
+
+    cli("demo", "--speed", "600")
+
+    assert "blocked" not in caplog.text
 
 
 def test_a_demonstration_that_does_not_end_in_time_is_a_failure(

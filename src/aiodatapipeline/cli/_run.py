@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Self
 
 import typer
@@ -170,16 +171,7 @@ def find_runner(name: str) -> TaskRunner:
     module_name, _, path = name.partition(":")
     if not module_name or not path:
         raise _no_runner(f"{name!r} should be a module and a name in it: jobs.nightly:runner")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: object = importlib.import_module(module_name)
-    except Exception as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing is None or not f"{module_name}.".startswith(f"{missing}."):
-            raise _fault(f"module {module_name!r} cannot be imported", error) from error
-        written = ": write it without '.py'" if missing.endswith(".py") else ""
-        raise _no_runner(f"there is no module {missing!r}{written}") from None
+    found: object = _module(module_name)
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -197,6 +189,19 @@ def find_runner(name: str) -> TaskRunner:
     if not isinstance(found, TaskRunner):
         raise _no_runner(f"{name!r} is no TaskRunner: its type is {type(found).__name__}")
     return found
+
+
+def _module(name: str) -> ModuleType:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is None or not f"{name}.".startswith(f"{missing}."):
+            raise _fault(f"module {name!r} cannot be imported", error) from error
+        written = ": write it without '.py'" if missing.endswith(".py") else ""
+        raise _no_runner(f"there is no module {missing!r}{written}") from None
 
 
 def _fault(what: str, error: Exception) -> Failure:
