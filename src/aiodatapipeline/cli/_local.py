@@ -100,7 +100,8 @@ def local(
             admin=admin,
         )
     except ValueError as error:
-        raise Failure(str(error), 2) from error
+        text = str(error).replace("configure credentials", "give --credentials")
+        raise Failure(text, 2) from error
     _allow_many_connections()
     try:
         asyncio.run(_serve(service))
