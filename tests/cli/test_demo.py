@@ -10,7 +10,6 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -86,14 +85,11 @@ def test_nothing_is_left_of_a_demonstration_without_a_directory(
 def test_a_busy_machine_does_not_fill_a_demonstration_with_stacks(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = _demo._rows
-
-    async def busy(*arguments: Any) -> list[Row]:
+    def busy(*_: object) -> None:
         # A fifth of a second, in which 12 went by.
         logging.getLogger("aiodatapipeline.runner").error("blocked seconds=12")
-        return await rows(*arguments)
 
-    monkeypatch.setattr(_demo, "_rows", busy)
+    monkeypatch.setattr(Screen, "show", busy)
     monkeypatch.setattr(_demo, "_LIMIT", 0.5)
     monkeypatch.setattr(_demo, "_LOOK", 0.1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from rich.text import Text
 
 from aiodatapipeline.cli import _output
@@ -21,6 +23,39 @@ from tests.cli.verbs.conftest import Cli, Served, shell
 COMMAND = [sys.executable, "-m", "aiodatapipeline.cli"]
 # Seconds, so that a test which waits for what does not come fails and does not hang.
 PATIENCE = 30
+
+
+def printed(width: int, *row: str) -> list[str]:
+    """What a terminal of some width shows of a table."""
+    console = Console(width=width, file=io.StringIO())
+    columns = ("Instance", "Status", _output.number("Attempts"), "Started (UTC)", "Reason")
+    console.print(_output.table(columns, [row, ("@Clean", "PENDING", "", None, None)]))
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [40, 79])
+def test_rows_that_have_no_room_beside_each_other_are_below_each_other(width: int) -> None:
+    row = ("@Load_2026-01-01T00:00:00", "FAILED", "1", "2026-01-01T00:00:00", "the disk is full")
+
+    shown = printed(width, *row)
+
+    told = "Attempts: 1  Started (UTC): 2026-01-01T00:00:00  Reason: the disk is full"
+    assert shown[0] == "@Load_2026-01-01T00:00:00  FAILED"
+    assert " ".join(" ".join(shown[1:-1]).split()) == " ".join(told.split())
+    assert shown[-1] == "@Clean  PENDING"
+    assert all(line in {shown[0], shown[-1]} or line.startswith("  ") for line in shown)
+    # No time, and no other word, is cut in two.
+    assert set(told.split()) <= {word for line in shown for word in line.split()}
+
+
+def test_rows_that_have_room_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("@Load_2026-01-01T00:00:00", "FAILED", "1", "2026-01-01T00:00:00", "a fault " * 20)
+
+    header, _, first, *_ = printed(100, *row)
+
+    assert header.split() == ["Instance", "Status", "Attempts", "Started", "(UTC)", "Reason"]
+    assert first.startswith("@Load_2026-01-01T00:00:00   FAILED           1   2026-01-01T00:00:00")
 
 
 def test_a_pipe_gets_whole_lines_without_colours(capsys: pytest.CaptureFixture[str]) -> None:
