@@ -258,11 +258,12 @@ def _check_endpoint(url: str) -> None:
     try:
         parts = urlsplit(url)
         found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        user = parts.username
     except ValueError:
-        found = False  # a port beyond 65535
+        found = user = None  # a port beyond 65535
     if not found:
         raise ValueError(f"{_NO_ENDPOINT}: {url}")
-    if parts.username is not None:
+    if user is not None:
         shown = _USER.sub("***@", url)  # for whoever reads the traceback, too
         raise ValueError(f"{_NO_ENDPOINT}: {shown} has a user in it, and requests are signed")
 

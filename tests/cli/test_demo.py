@@ -170,7 +170,7 @@ def test_what_failed_attempts_said_is_shown_as_they_said_it() -> None:
     show(Ending([ROW], "", 1.0, 60.0, "", Path("/kept")), shown, kept=True)
 
     assert "Job, attempt 1 failed: [red]no\nJob, attempt 2 failed: no again\n" in said(shown)
-    assert "10:00:00   1:00:00" in said(shown)
+    assert "10:00:00        1:00:00" in said(shown)
     assert "The pipeline is UNKNOWN" in said(shown)
     assert "are in /kept" in said(shown)
 

@@ -294,7 +294,7 @@ class Screen:
 
 def table(rows: Sequence[Row]) -> Table:
     """Make a table of instances."""
-    made = Table("Object", "Status", Column("Attempts", justify="right"), "Began", "Took")
+    made = Table("Object", "Status", Column("Attempts", justify="right"), "Started (UTC)", "Took")
     made.box = box.SIMPLE_HEAD
     for row in rows:
         made.add_row(

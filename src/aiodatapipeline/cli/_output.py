@@ -5,6 +5,7 @@ Values of secret fields and parameters, whose names begin with ``*``, are masked
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from aiodatapipeline._wire import WireModel
+from aiodatapipeline.cli._failure import Failure
 
 MASK = "***"
 # Characters of a last column that are enough to read it, and between two columns.
@@ -104,12 +106,26 @@ def write(text: str) -> None:
 
     Raises:
         typer.Exit: Nobody reads it.
+        Failure: It cannot be written, such as to a disk that is full.
     """
+    encoding = sys.stdout.encoding
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, _ESCAPED).decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:
         raise typer.Exit(nobody_reads()) from None
+    except OSError as error:
+        raise Failure(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Write what an encoding has no bytes for as JSON does, ``\u20ac``: it stays a document."""
+    found = cast("UnicodeEncodeError", error)
+    return json.dumps(found.object[found.start : found.end])[1:-1], found.end
+
+
+_ESCAPED = "aiodatapipeline-escaped"
+codecs.register_error(_ESCAPED, _escape)
 
 
 def nobody_reads() -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from aiodatapipeline.cli import _output
+from aiodatapipeline.cli import _output, main
+from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.cli._output import Answer, Format
 from aiodatapipeline.models import ParameterAttribute, ParameterObject, ParameterValue, Tag
 from tests.cli.verbs.conftest import Cli, Served, shell
@@ -153,6 +156,34 @@ def test_nobody_reading_on_is_no_error(served: Served, words: list[str]) -> None
         )
 
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_an_encoding_has_no_bytes_for_is_escaped_as_in_json(
+    served: Served, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("na\xefve \u20ac \U0001f600", "\xd7")
+    for name in names:
+        cli("create", name)
+    for words in (["list"], ["list", "--output", "json"]):
+        stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", stdout)
+            assert main(words) == 0
+
+        stdout.seek(0)
+        text = stdout.read()
+        assert r"na\u00efve \u20ac \ud83d\ude00" in text
+    assert {each["name"] for each in json.loads(text)["pipelineIdList"]} == set(names)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk to try")
+def test_an_output_that_cannot_be_written_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(Failure, match="standard output cannot be written: No space left"):
+            _output.write("a text")
 
 
 @pytest.mark.parametrize("words", [["task", "poll", "etl"], ["status", "PIPELINE", "--watch"]])
