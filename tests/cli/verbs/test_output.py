@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.text import Text
 
 from aiodatapipeline.cli import _output, main
-from aiodatapipeline.cli._failure import Failure
+from aiodatapipeline.cli._failure import Failure, told
 from aiodatapipeline.cli._output import Answer, Format
+from aiodatapipeline.errors import ReadTimeoutError
 from aiodatapipeline.models import ParameterAttribute, ParameterObject, ParameterValue, Tag
 from tests.cli.verbs.conftest import Cli, Served, shell
 
@@ -240,6 +241,21 @@ def test_a_service_that_is_not_there_is_told_with_what_to_do(cli: Cli, served: S
     told = cli("list", "--endpoint-url", "http://127.0.0.1:1", exit_code=1).sentence
 
     assert "check --endpoint-url and the network; 'aiodatapipeline local' starts" in told
+
+
+@pytest.mark.parametrize(
+    ("operation", "advice"),
+    [
+        ("ListPipelines", "check --endpoint-url and the network"),
+        ("ActivatePipeline", "it may have been carried out all the same"),
+    ],
+)
+def test_only_what_changes_something_is_to_be_looked_for_when_its_answer_was_lost(
+    operation: str, advice: str
+) -> None:
+    lost = ReadTimeoutError("no answer in the time for it", operation=operation)
+
+    assert f"{operation}: no answer in the time for it; {advice}" in told(lost)
 
 
 def test_tls_to_what_speaks_none_is_told_without_our_innards(cli: Cli, served: Served) -> None:
