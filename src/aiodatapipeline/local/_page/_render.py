@@ -76,14 +76,21 @@ def render_pipeline(seen: PipelineSight, drawing: Html, *, latest: bool) -> Html
     )
 
 
-def render_message(title: str, text: str) -> Html:
-    """Say something in the place of a page."""
+def render_message(title: str, text: str, *, follows: bool = True) -> Html:
+    """Say something in the place of a page.
+
+    Args:
+        title: In short.
+        text: What it is about.
+        follows: Whether there may be another page at this address some time.
+    """
     return _page(
         title,
         None,
         tag("h1", title),
         tag("p", text),
         tag("p", tag("a", "All pipelines", href="/"), class_="back"),
+        follows=follows,
     )
 
 
@@ -101,7 +108,7 @@ def no_drawing(why: str) -> Html:
 # -- the frame ----------------------------------------------------------------------------------
 
 
-def _page(title: str, time: str | None, *main: Child) -> Html:
+def _page(title: str, time: str | None, *main: Child, follows: bool = True) -> Html:
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -110,7 +117,7 @@ def _page(title: str, time: str | None, *main: Child) -> Html:
         tag("title", f"{title} - local Data Pipeline"),
         tag("link", rel="icon", href="/page.svg", type="image/svg+xml"),
         tag("link", rel="stylesheet", href="/page.css"),
-        tag("script", src="/page.js", defer=True),
+        tag("script", src="/page.js", defer=True) if follows else None,
     )
     body = tag(
         "body",
@@ -123,7 +130,9 @@ def _page(title: str, time: str | None, *main: Child) -> Html:
             tag("span", role="status", id="news"),
         ),
         tag("main", *main, id="main", tabindex="-1"),
-        tag("noscript", tag("p", "Without JavaScript, reload the page to see what has changed.")),
+        tag("noscript", tag("p", "Without JavaScript, reload the page to see what has changed."))
+        if follows
+        else None,
     )
     return join(Html("<!doctype html>"), tag("html", head, body, lang="en"))
 
