@@ -489,7 +489,7 @@ class _Connections(web.Server):
 
 _NO_TARGET = "The header X-Amz-Target has to name an operation, as DataPipeline.ListPipelines does"
 _NO_JSON = "The header Content-Type has to be application/x-amz-json-1.1"
-_NOTHING_THERE = "Nothing is there: operations are sent as POST to the path /"
+_NOTHING_THERE = "Nothing is there: operations go to the path / with POST"
 # A browser cannot sign, and a password would go over the wire as it is.
 _NOT_SHOWN = Reply(
     403,
