@@ -199,6 +199,60 @@ async def test_what_is_put_after_an_activation_is_not_yet_what_is_seen(place: Pl
     assert "B" not in [each.id for each in seen.objects]
 
 
+async def test_values_that_are_given_at_the_activation_make_nothing_newer(place: Place) -> None:
+    pipe = await place.create()
+    await pipe.put(on_demand(shell("A", command="#{myWord}")), [{"id": "myWord", "type": "String"}])
+    await pipe.activate(myWord="hello")
+
+    assert not (await close(place, pipe)).newer
+
+
+async def test_errors_are_seen_until_a_definition_without_any_is_put(place: Place) -> None:
+    pipe = await place.create()
+    bad = [{"id": "B", "type": "ShellCommandActivity", "*token": "Nowhere"}]
+    await pipe.put(on_demand(shell("A", dependsOn=ref("Nowhere")), *bad))
+    first = await close(place, pipe)
+    await pipe.put(on_demand(shell("A")))
+    mended = await close(place, pipe)
+    await pipe.activate()
+    await pipe.put(on_demand(shell("A"), *bad))
+    again = await close(place, pipe)
+
+    missing = ("B", "MISSING_FIELD: 'command' is missing, and so is 'scriptUri'")
+    assert first.errors == (
+        ("A", "UNRESOLVED_REFERENCE: 'dependsOn' refers to '***', which is not there"),
+        missing,
+    )
+    assert mended.errors == ()
+    assert again.errors == (missing,)
+
+
+async def test_of_a_wide_run_those_are_seen_that_failed_or_have_not_ended(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sight, "INSTANCES", 3)
+    first, *others = "ABCD"
+    pipe = await place.pipeline(
+        on_demand(
+            shell(first),
+            *(shell(each, dependsOn=ref(first)) for each in others),
+            maximumRetries="0",
+        )
+    )
+    waiting = (await close(place, pipe)).runs[0]
+    await place.work(at_most=1)
+    await place.fail()
+    task = await place.begin()
+    working = (await close(place, pipe)).runs[0]
+
+    assert [each.component for each in waiting.instances] == ["A", "B", "C"]
+    shown = {each.component: each.status for each in working.instances}
+    statuses = sorted(shown.values())
+    assert statuses == ["FAILED", "RUNNING", "WAITING_FOR_RUNNER"]
+    assert list(shown) == others
+    await place.end(task)
+
+
 # -- secrets ------------------------------------------------------------------------------
 
 

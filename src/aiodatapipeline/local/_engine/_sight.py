@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from aiodatapipeline.local._engine._definitions import Definitions
 from aiodatapipeline.local._engine._objects import waiting_on
 from aiodatapipeline.local._engine._states import PipelineState, Status
 from aiodatapipeline.local._engine._world import Attempt, Instance, Pipeline, World
@@ -133,7 +134,7 @@ class Run:
     end: str
     statuses: Mapping[str, int]
     instances: tuple[InstanceLine, ...]
-    """The first ones, by the names of their components."""
+    """By the names of their components; of very many, those that failed or have not ended first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,8 @@ class PipelineSight:
     """Of the definition that is shown: the active one if there is one, or the last one put."""
     newer: bool
     """Whether a definition was put since, which is not active yet."""
+    errors: tuple[tuple[str | None, str], ...]
+    """Why the definition that was put last cannot be activated: objects' ids, and what is wrong."""
     definition: str
     """JSON, as it goes over the wire, secrets and all: to be drawn, not shown."""
     objects: tuple[ObjectLine, ...]
@@ -204,8 +207,8 @@ class _Hiding:
 class Sight:
     """Looks at the state."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, definitions: Definitions) -> None:
+        self._world, self._definitions = world, definitions
 
     # -- everything -----------------------------------------------------------------------------
 
@@ -322,7 +325,8 @@ class Sight:
             deactivated=found.deactivated,
             finished=found.finished,
             version=version,
-            newer=version != found.latest,
+            newer=(version or 0) < (found.latest or 0),
+            errors=tuple(self._errors(found, hide)),
             definition=body,
             objects=tuple(
                 ObjectLine(each.id, each.name, hide.fields(each.fields))
@@ -356,6 +360,13 @@ class Sight:
             for (body,) in rows
             for secret in _secrets(GetPipelineDefinitionResponse.from_wire(json.loads(body)))
         )
+
+    def _errors(self, pipeline: Pipeline, hide: _Hiding) -> Iterator[tuple[str | None, str]]:
+        if pipeline.latest is not None and pipeline.latest > (pipeline.active or 0):
+            plan = self._world.plan(pipeline.seq, pipeline.latest)
+            for object_id, errors in self._definitions.errors(plan).items():
+                for each in errors:
+                    yield object_id, hide(each)
 
     def _statuses(self, pipeline: Pipeline, version: int | None) -> dict[str, str]:
         statuses: dict[str, str] = {}
@@ -395,11 +406,14 @@ class Sight:
             start,
         )
         shown = world.instances(
-            "pipeline = ? AND scheduled_start = ? ORDER BY component, id LIMIT ?",
+            "pipeline = ? AND scheduled_start = ? ORDER BY CASE"
+            " WHEN status IN ('FAILED', 'TIMEDOUT') THEN 0 WHEN status = 'RUNNING' THEN 1"
+            " WHEN NOT ended THEN 2 ELSE 3 END, component, id LIMIT ?",
             pipeline.seq,
             start,
             INSTANCES,
         )
+        shown.sort(key=lambda each: (each.component, each.id))
         return Run(start, end, dict(statuses), tuple(self._instance(each, hide) for each in shown))
 
     def _instance(self, instance: Instance, hide: _Hiding) -> InstanceLine:

@@ -28,6 +28,8 @@ from aiodatapipeline.local._page._html import Child, Html, join, tag
 from aiodatapipeline.local._times import read
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_ERRORS = 50
+"""How many errors of a definition are shown at most."""
 # Statuses of an instance whose attempts are worth seeing at once.
 _TELLING = {Stage.FAILED, Stage.RUNNING}
 
@@ -69,6 +71,7 @@ def render_pipeline(seen: PipelineSight, drawing: Html, *, latest: bool) -> Html
             _facts(_times_of(seen)),
             class_="title",
         ),
+        _section("Errors", _errors(seen)) if seen.errors else None,
         _section("Graph", _newer(seen), drawing),
         _section("Runs", _runs(seen, latest=latest)),
         _section("Alarms", _alarms(seen.alarms, linked=False)) if seen.alarms else None,
@@ -327,6 +330,22 @@ def _times_of(seen: PipelineSight) -> Iterator[tuple[str, Child]]:
     yield "Finished", _time(seen.finished)
     yield "Unique id", seen.unique_id
     yield "Tags", [(tag("span", f"{key}: {text}", class_="chip"), " ") for key, text in seen.tags]
+
+
+def _errors(seen: PipelineSight) -> Child:
+    rest = len(seen.errors) - _ERRORS
+    return (
+        tag("p", "The definition that was put last cannot be activated."),
+        tag(
+            "ul",
+            [
+                tag("li", tag("code", each), ": " if each else None, text, class_="text")
+                for each, text in seen.errors[:_ERRORS]
+            ],
+            class_="error",
+        ),
+        _nothing(f"And {rest} more.") if rest > 0 else None,
+    )
 
 
 def _newer(seen: PipelineSight) -> Child:
