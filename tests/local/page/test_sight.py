@@ -95,6 +95,21 @@ async def test_a_task_is_seen_as_it_waits_is_handed_over_and_is_worked_on(place:
     assert (await overview(place)).tasks == ()
 
 
+async def test_a_group_with_many_tasks_hides_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sight, "TASKS", 3)
+    await place.pipeline(on_demand(*(shell(f"A{each}") for each in range(4))))
+    await place.take()
+    await place.pipeline(on_demand(shell("B", workerGroup="misspelled")), name="last")
+
+    seen = await overview(place)
+
+    assert {each.worker_group for each in seen.tasks} == {"g", "misspelled"}
+    assert len(seen.tasks) == 3
+    assert seen.task_counts == {("g", True): 1, ("g", False): 3, ("misspelled", False): 1}
+
+
 async def test_open_polls_are_seen_with_their_hostnames(place: Place) -> None:
     poll = place.polling("etl")
     await place.passes(0)
@@ -217,6 +232,8 @@ async def test_errors_are_seen_until_a_definition_without_any_is_put(place: Plac
     await pipe.activate()
     await pipe.put(on_demand(shell("A"), *bad))
     again = await close(place, pipe)
+    await pipe.put(on_demand(shell("C")))
+    forbidden = await close(place, pipe)
 
     missing = ("B", "MISSING_FIELD: 'command' is missing, and so is 'scriptUri'")
     assert first.errors == (
@@ -225,6 +242,8 @@ async def test_errors_are_seen_until_a_definition_without_any_is_put(place: Plac
     )
     assert mended.errors == ()
     assert again.errors == (missing,)
+    text = "FORBIDDEN_CHANGE: an object cannot be removed once activated."
+    assert forbidden.errors == (("A", text),)
 
 
 async def test_of_a_wide_run_those_are_seen_that_failed_or_have_not_ended(

@@ -121,6 +121,15 @@ async def test_a_worker_group_that_nobody_polls_for_stands_out_while_a_task_wait
     assert "idle host (2 polls)" in polled
 
 
+async def test_it_says_how_many_tasks_of_a_worker_group_are_not_listed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sight, "TASKS", 1)
+    await place.pipeline(on_demand(shell("A"), shell("B"), shell("C")))
+
+    assert f"nobody polls {at('A', 0, 1)} And 2 more." in texts(await shown(place))
+
+
 async def test_a_poller_without_a_hostname_is_told_as_one(place: Place) -> None:
     poll = asyncio.ensure_future(place.client.poll_for_task("g"))
     await place.passes(0)

@@ -87,6 +87,9 @@ class Overview:
     """Those created last, the last one first."""
     pipeline_count: int
     tasks: tuple[HeldTask, ...]
+    """The first one of each worker group, then the second of each, and so on."""
+    task_counts: Mapping[tuple[str, bool], int]
+    """How many there are, by worker group and whether they were handed over."""
     alarms: tuple[AlarmLine, ...]
     """The last ones, the last one first."""
 
@@ -220,11 +223,13 @@ class Sight:
             f"SELECT * FROM pipeline WHERE state NOT IN {_GONE} ORDER BY seq DESC LIMIT ?",  # noqa: S608  # ours
             PIPELINES,
         )
+        tasks, task_counts = self._tasks()
         return Overview(
             time=self._world.now_written,
             pipelines=tuple(self._line(Pipeline(*row)) for row in rows),
             pipeline_count=count[0] if count else 0,
-            tasks=tuple(self._tasks()),
+            tasks=tasks,
+            task_counts=task_counts,
             alarms=tuple(self._alarms("1 = 1")),
         )
 
@@ -256,19 +261,22 @@ class Sight:
             open=dict(statuses),
         )
 
-    def _tasks(self) -> Iterator[HeldTask]:
+    def _tasks(self) -> tuple[tuple[HeldTask, ...], dict[tuple[str, bool], int]]:
+        # A group with thousands of tasks does not push another one out.
         rows = self._world.store.all(
             "SELECT a.worker_group, p.id, i.id, a.number, a.status, a.hostname, a.actual_start,"
-            " a.task IS NOT NULL FROM instance i"
+            " a.task IS NOT NULL, count(*) OVER w"
+            " FROM instance i"
             " JOIN attempt a ON a.instance = i.seq AND a.number = i.attempts"
             " JOIN pipeline p ON p.seq = i.pipeline"
             " WHERE NOT i.ended AND a.worker_group IS NOT NULL"
             " AND a.status IN ('WAITING_FOR_RUNNER', 'RUNNING')"
-            " ORDER BY a.ready, a.seq LIMIT ?",
+            " WINDOW w AS (PARTITION BY a.worker_group, a.task IS NOT NULL)"
+            " ORDER BY row_number() OVER (w ORDER BY a.ready, a.seq), a.ready, a.seq LIMIT ?",
             TASKS,
         )
-        for group, pipeline_id, instance_id, number, status, host, began, given in rows:
-            yield HeldTask(
+        tasks = tuple(
+            HeldTask(
                 worker_group=group,
                 pipeline_id=pipeline_id,
                 attempt_id=f"{instance_id}_Attempt={number}",
@@ -277,6 +285,9 @@ class Sight:
                 since=began if given else None,
                 handed_over=bool(given),
             )
+            for group, pipeline_id, instance_id, number, status, host, began, given, _ in rows
+        )
+        return tasks, {(row[0], bool(row[7])): row[8] for row in rows}
 
     def _alarms(self, where: str, *arguments: int) -> Iterator[AlarmLine]:
         rows = self._world.store.all(
@@ -365,8 +376,9 @@ class Sight:
         if pipeline.latest is not None and pipeline.latest > (pipeline.active or 0):
             plan = self._world.plan(pipeline.seq, pipeline.latest)
             for object_id, errors in self._definitions.errors(plan).items():
-                for each in errors:
-                    yield object_id, hide(each)
+                yield from ((object_id, hide(each)) for each in errors)
+            for object_id, error in self._definitions.forbidden(pipeline, plan.definition):
+                yield object_id, hide(error)
 
     def _statuses(self, pipeline: Pipeline, version: int | None) -> dict[str, str]:
         statuses: dict[str, str] = {}

@@ -45,7 +45,7 @@ def render_overview(seen: Overview, pollers: Mapping[str, Sequence[str | None]])
         "Pipelines",
         seen.time,
         _section("Pipelines", _pipelines(seen), level="h1"),
-        _section("Worker groups", _worker_groups(seen.tasks, pollers)),
+        _section("Worker groups", _worker_groups(seen, pollers)),
         _section("Alarms", _alarms(seen.alarms)),
     )
 
@@ -249,30 +249,28 @@ def _pipeline_cells(line: PipelineLine) -> Iterator[Child]:
     yield _time(line.next_run)
 
 
-def _worker_groups(tasks: Sequence[HeldTask], pollers: Mapping[str, Sequence[str | None]]) -> Child:
-    by_group: defaultdict[str, list[HeldTask]] = defaultdict(list)
-    for task in tasks:
-        by_group[task.worker_group].append(task)
-    groups = sorted(by_group.keys() | pollers.keys())
+def _worker_groups(seen: Overview, pollers: Mapping[str, Sequence[str | None]]) -> Child:
+    tasks: defaultdict[tuple[str, bool], list[HeldTask]] = defaultdict(list)
+    for task in seen.tasks:
+        tasks[task.worker_group, task.handed_over].append(task)
+    groups = sorted({group for group, _ in tasks} | pollers.keys())
     if not groups:
         return _nothing("Nobody polls for tasks, and none is ready.")
-    return _table(
-        ("Worker group", "Pollers", "Ready", "With a runner"),
-        (
-            (
-                tag("strong", group),
-                _pollers(pollers.get(group, ()), by_group[group]),
-                _tasks([each for each in by_group[group] if not each.handed_over]),
-                _tasks([each for each in by_group[group] if each.handed_over]),
-            )
-            for group in groups
-        ),
-    )
+
+    def row(group: str) -> list[Child]:
+        ready, held = (group, False), (group, True)
+        return [
+            tag("strong", group),
+            _pollers(pollers.get(group, ()), waits=bool(tasks[ready])),
+            _tasks(tasks[ready], seen.task_counts.get(ready, 0)),
+            _tasks(tasks[held], seen.task_counts.get(held, 0)),
+        ]
+
+    return _table(("Worker group", "Pollers", "Ready", "With a runner"), map(row, groups))
 
 
-def _pollers(hosts: Sequence[str | None], tasks: Sequence[HeldTask]) -> Child:
+def _pollers(hosts: Sequence[str | None], *, waits: bool) -> Child:
     if not hosts:
-        waits = any(not each.handed_over for each in tasks)
         return tag("span", "nobody polls", class_="warning") if waits else None
     counted = Counter(host or "without a hostname" for host in hosts)
     items = [
@@ -282,10 +280,13 @@ def _pollers(hosts: Sequence[str | None], tasks: Sequence[HeldTask]) -> Child:
     return tag("ul", items)
 
 
-def _tasks(tasks: Sequence[HeldTask]) -> Child:
+def _tasks(tasks: Sequence[HeldTask], count: int) -> Child:
     if not tasks:
         return None
-    return tag("ul", [tag("li", _task(each)) for each in tasks])
+    rest = count - len(tasks)
+    return tag("ul", [tag("li", _task(each)) for each in tasks]), (
+        _nothing(f"And {rest} more.") if rest > 0 else None
+    )
 
 
 def _task(task: HeldTask) -> Child:
