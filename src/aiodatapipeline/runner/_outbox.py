@@ -61,14 +61,18 @@ class RowState(StrEnum):
     """How far a task has come."""
 
     ASSIGNED = "assigned"
+    """It was handed over, and its handler has not begun."""
     RUNNING = "running"
+    """Its handler is at work, or was cut off by a crash."""
     OUTCOME = "outcome"
-    """The handler is over, and the service does not have the outcome yet."""
+    """Its handler is over, and the service does not have the outcome yet."""
     DELIVERED = "delivered"
+    """The service has its outcome."""
     PRESUMED = "presumed"
-    """The service knows the task no more, after an answer was lost."""
+    """The service knew it no more, after an answer was lost: it has the outcome, as far as one
+    can tell."""
     FENCED = "fenced"
-    """The task was not ours any more, so the outcome was not taken."""
+    """It was not ours any more, so the outcome was not taken."""
     DROPPED = "dropped"
     """There is no outcome of ours."""
 
