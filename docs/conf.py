@@ -13,6 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from importlib import import_module
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ autodoc_member_order = "bysource"
 # The fixtures are for those who have it.
 autodoc_mock_imports = ["pytest"]
 autodoc_typehints_format = "short"
+# The signature has them, without the modules that they come from.
+napoleon_attr_annotations = False
 
 nitpick_ignore_regex = [
     # The references of other projects would have to be fetched: only ours are checked.
@@ -243,13 +246,28 @@ def tell_alias(
             return
 
 
+def keep_colons(
+    _app: Sphinx, what: str, _name: str, _told: object, _options: object, lines: list[str]
+) -> None:
+    """Handle autodoc-process-docstring: what stands before a colon is no type."""
+    if what in {"attribute", "data", "property"} and ":" in "".join(lines[:1]):
+        lines[:0] = ["..", ""]  # napoleon looks at the first line alone
+
+
 def skip_member(
-    _app: Sphinx, _what: str, name: str, member: object, _skip: object, _options: object
+    app: Sphinx, what: str, name: str, member: object, _skip: object, _options: object
 ) -> bool | None:
     """Handle autodoc-skip-member: what is told already, and what is pydantic's."""
-    told = any(name in model.model_fields for model in MODELS)
+    if isinstance(member, Enum):
+        return False  # also one whose name says all
+    if name in {"model_config", "model_post_init", "operation"}:
+        return True
+    document = app.env.temp_data
+    owner = getattr(
+        import_module(document["autodoc:module"]), document.get("autodoc:class") or "", None
+    )
     is_code = isinstance(member, (property, classmethod)) or inspect.isroutine(member)
-    if (told and not is_code) or name in {"model_config", "model_post_init", "operation"}:
+    if what == "class" and owner in MODELS and name in owner.model_fields and not is_code:
         return True
     return None
 
@@ -286,6 +304,7 @@ MODELS = [*models(WireModel), *models(Component)]
 
 def setup(app: Sphinx) -> None:
     """Connect the handlers."""
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)
     app.connect("autodoc-process-docstring", add_members)
     app.connect("autodoc-process-docstring", tell_alias)
     app.connect("autodoc-process-bases", show_public_bases)
