@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 from pydantic.json_schema import PydanticJsonSchemaWarning
 from sphinx import addnodes
+from sphinx.ext.autodoc.mock import mock
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.logging import getLogger
 
@@ -272,16 +273,18 @@ def skip_member(
     return None
 
 
-def miss_public_names(_app: Sphinx, environment: BuildEnvironment) -> None:
+def miss_public_names(app: Sphinx, environment: BuildEnvironment) -> None:
     """Handle env-check-consistency: what a module says is public has to be in the reference."""
     told = environment.domains.python_domain.objects.keys() | MENTIONED
     below = pkgutil.walk_packages(aiodatapipeline.__path__, "aiodatapipeline.")
-    for module in ("aiodatapipeline", *(each.name for each in below if "._" not in each.name)):
-        for name in getattr(import_module(module), "__all__", ()):
-            value = getattr(import_module(module), name)
-            written = f"{getattr(value, '__module__', '')}.{name}"
-            if told.isdisjoint({f"{module}.{name}", written}):
-                getLogger(__name__).warning("%s.%s is in no page", module, name)
+    names = ["aiodatapipeline", *(each.name for each in below if "._" not in each.name)]
+    with mock(app.config.autodoc_mock_imports):
+        modules = {name: import_module(name) for name in names}
+    for place, module in modules.items():
+        for name in getattr(module, "__all__", ()):
+            written = f"{getattr(getattr(module, name), '__module__', '')}.{name}"
+            if told.isdisjoint({f"{place}.{name}", written}):
+                getLogger(__name__).warning("%s.%s is in no page", place, name)
 
 
 # What pages show in their own way.
