@@ -98,7 +98,7 @@ class Script(Generic[RequestT_co]):
 
     def returns(
         self: Script[Request[ResponseT]], answer: ResponseT, /, *more: ResponseT
-    ) -> Script[Request[ResponseT]]:
+    ) -> Script[RequestT_co]:
         """Answer with a response.
 
         Args:
@@ -115,7 +115,7 @@ class Script(Generic[RequestT_co]):
 
     def raises(
         self: Script[Request[ResponseT]], error: DataPipelineError, /, *more: DataPipelineError
-    ) -> Script[Request[ResponseT]]:
+    ) -> Script[RequestT_co]:
         """Refuse a call, or have its answer lost.
 
         A ``ServiceError`` goes through the client as the service's refusal would: it is
@@ -139,7 +139,7 @@ class Script(Generic[RequestT_co]):
         self: Script[Request[ResponseT]],
         function: Callable[[RequestT_co], ResponseT | Awaitable[ResponseT]],
         /,
-    ) -> Script[Request[ResponseT]]:
+    ) -> Script[RequestT_co]:
         """Have a function answer.
 
         Args:
