@@ -73,6 +73,7 @@ def _outcome(status: str) -> SetTaskStatusResponse:
 def the_log_has_types(stub: StubTransport) -> None:
     assert_type(stub.calls_of(SetTaskStatusRequest), list[SetTaskStatusRequest])
     assert_type(stub.calls_of(PollForTaskRequest, worker_group="etl"), list[PollForTaskRequest])
+    assert_type(stub.call_of(SetTaskStatusRequest, task_id="task"), SetTaskStatusRequest)
 
 
 def only_requests_have_scripts(stub: StubTransport) -> None:
