@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from aiodatapipeline.definition._graph import Stage, stage_of
+from aiodatapipeline.definition._drawing._graph import Stage, stage_of
 from aiodatapipeline.local._engine._sight import (
     AlarmLine,
     AttemptLine,
