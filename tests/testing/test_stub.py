@@ -402,7 +402,7 @@ async def test_a_call_that_nothing_is_scripted_for_says_what_it_is_and_what_is_s
         "PollForTaskRequest(worker_group='web', hostname=None, instance_identity=None): "
         "add stub.on(PollForTaskRequest).returns(PollForTaskResponse(...)). Scripted so far: "
         "stub.on(SetTaskStatusRequest), stub.on(PollForTaskRequest, worker_group='etl') "
-        "(here the worker_group is another)"
+        "(for another worker_group)"
     )
 
 
@@ -425,7 +425,7 @@ async def test_a_call_without_a_script_shows_no_secret() -> None:
         with pytest.raises(UnscriptedCallError, match="Scripted so far: nothing") as caught:
             await client.put_pipeline_definition("df-1", [node])
         stub.on(SetTaskStatusRequest, task_id="task-1", task_status="FAILED").returns(DONE)
-        with pytest.raises(UnscriptedCallError, match="task_id and the task_status") as of_task:
+        with pytest.raises(UnscriptedCallError, match="for another task_id and task_status") as of_task:
             await finish(client, "the-right-to-report")
 
     assert "*password" in str(caught.value)

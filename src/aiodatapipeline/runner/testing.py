@@ -56,7 +56,8 @@ async def perform(
         runner: Where the handler is registered.
         attempt: A made-up object, with its ``type`` among its fields.
         others: What it refers to.
-        cancel: Have the handler stopped for this reason, as soon as it waits.
+        cancel: Have the handler stopped for this reason, as soon as it waits; one in a process
+            has not begun by then.
         cancel_grace: Seconds that it gets to stop then.
         expressions: What ``task.evaluate`` gives for an expression.
 

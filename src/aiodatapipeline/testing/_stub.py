@@ -294,10 +294,9 @@ def _lines(request: type[Request[Any]], members: Mapping[str, object]) -> _Lines
 
 def _why_not(lines: _Lines, request: Request[Any]) -> str:
     # The value that came may be a secret. The name of its member is none.
-    why = ""
-    if isinstance(request, lines.request):
-        why = f" (here the {' and the '.join(lines.differ(request))} is another)"
-    return f"{lines}{why}"
+    if not isinstance(request, lines.request):
+        return str(lines)
+    return f"{lines} (for another {' and '.join(lines.differ(request))})"
 
 
 def _last(lines: _Lines) -> str:
