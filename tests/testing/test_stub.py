@@ -425,7 +425,9 @@ async def test_a_call_without_a_script_shows_no_secret() -> None:
         with pytest.raises(UnscriptedCallError, match="Scripted so far: nothing") as caught:
             await client.put_pipeline_definition("df-1", [node])
         stub.on(SetTaskStatusRequest, task_id="task-1", task_status="FAILED").returns(DONE)
-        with pytest.raises(UnscriptedCallError, match="for another task_id and task_status") as of_task:
+        with pytest.raises(
+            UnscriptedCallError, match="for another task_id and task_status"
+        ) as of_task:
             await finish(client, "the-right-to-report")
 
     assert "*password" in str(caught.value)
