@@ -255,6 +255,16 @@ async def test_an_endpoint_that_is_none_is_told_with_where_to_mend_it(
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("endpoint_url", ["http://me:hunter2@127.0.0.1:1", "me:hunter2@127.0.0.1"])
+async def test_a_password_in_an_endpoint_is_refused_and_not_shown(endpoint_url: str) -> None:
+    client = DataPipelineClient(endpoint_url=endpoint_url, region_name=REGION, **KEYS)
+
+    with pytest.raises(ConfigurationError, match=r"\*\*\*@127.0.0.1.*mend endpoint_url") as caught:
+        await client.open()
+
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("endpoint_url", [None, "http://127.0.0.1:1"])
 async def test_a_missing_region_is_told_with_what_to_do(endpoint_url: str | None) -> None:
     client = DataPipelineClient(endpoint_url=endpoint_url, **KEYS)

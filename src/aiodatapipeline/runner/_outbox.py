@@ -222,7 +222,9 @@ class FileOutbox:
             self._lock = self._take_lock()
         except (OSError, sqlite3.Error) as error:
             why = getattr(error, "strerror", None) or error
-            raise OutboxError(f"cannot use the state directory {directory}: {why}") from error
+            raise OutboxError(
+                f"cannot use the state directory {directory}: {why}. Name another one, or mend it"
+            ) from error
         try:
             self._database = self._open_or_replace()
             self.runner_id = self._find_runner_id()
@@ -462,9 +464,16 @@ def read_outbox(state_dir: str | os.PathLike[str]) -> tuple[OutboxRow, ...]:
                 "SELECT number, attempt_id, pipeline_id, worker_group, type, state, "
                 "outcome, why, created, changed FROM task ORDER BY number"
             ).fetchall()
-    except sqlite3.Error as error:
+        return tuple(map(_row, rows))
+    except sqlite3.OperationalError as error:
         raise OutboxError(f"cannot read the outbox {path}: {error}") from error
-    return tuple(map(_row, rows))
+    except (sqlite3.DatabaseError, ValueError) as error:
+        # What is wrong with a row would tell what is in it.
+        why = error if isinstance(error, sqlite3.Error) else "a row in it is none of a task runner"
+        raise OutboxError(
+            f"cannot read the outbox {path}: {why}. Mend it, or move it away and have a task "
+            "runner begin a new one: outcomes that are in it are not delivered then"
+        ) from error
 
 
 def _row(row: Sequence[Any]) -> OutboxRow:
