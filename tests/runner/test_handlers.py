@@ -556,10 +556,11 @@ _local = _make_local()
         (functions.raises, ("FAILED", "ValueError")),
         (functions.exits, ("FAILED", "SystemExit")),
         (functions.dies, ("FAILED", "ProcessDied")),
+        (functions.dies_as_a_parent, ("FAILED", "ProcessDied")),
         (functions.vanishes, ("FAILED", "ProcessDied")),
         (_local, ("FAILED", "PicklingError")),
     ],
-    ids=["returns", "raises", "exits", "dies", "vanishes", "cannot be sent"],
+    ids=["returns", "raises", "exits", "dies", "dies as a parent", "vanishes", "cannot be sent"],
 )
 async def test_a_process_ends_as_its_handler_does(
     function: Callable[[SyncTask], None], expected: tuple[str, str | None]
