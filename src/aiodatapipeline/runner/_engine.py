@@ -126,7 +126,11 @@ class Engine:
 
     async def _serve(self, *, until_idle: bool, deliver_only: bool) -> None:
         async with asyncio.TaskGroup() as group:
-            taken = [self.attempts.take_over(row) for row in self._outbox.unfinished()]
+            rows = self._outbox.unfinished()
+            newest = {row.task_id: row for row in rows}
+            taken = [
+                self.attempts.take_over(row, again=newest[row.task_id] is not row) for row in rows
+            ]
             recovered = [attempt for attempt, _ in taken]
             for _, work in taken:
                 self._start(group, work)
