@@ -184,7 +184,12 @@ class TaskRunner(Handlers):
             raise RuntimeError("this task runner runs already")
         self._loop, self._signals = asyncio.get_running_loop(), 0
         with self._on_signals() if signals else nullcontext():
-            engine = self._engine = Engine(self._settings, self, _open_outbox(self._settings))
+            outbox = _open_outbox(self._settings)
+            try:
+                engine = self._engine = Engine(self._settings, self, outbox)
+            except BaseException:  # of what makes the clients
+                outbox.close()
+                raise
             if self._signals:
                 self._heed()  # there was nobody to tell it
             try:
