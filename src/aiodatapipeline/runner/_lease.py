@@ -405,7 +405,7 @@ class Keeper:
         throttled = self._clock.time() - self._budget.throttled_at < timing.suspect
         return min(lease.suspect / 3, timing.suspect / 3 if throttled else timing.report)
 
-    def _call(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    def _call(self, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
         try:
             loop.call_soon_threadsafe(call)
         except RuntimeError:
