@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -237,7 +237,8 @@ class _Handlers:
             if trouble:
                 raise TaskFailed("StagingFailed", trouble)
         finally:
-            await to_its_end(asyncio.to_thread(_remove, Path(directory)))
+            if not await to_its_end(asyncio.to_thread(_remove, Path(directory))):
+                task.log.warning("%s: %s cannot be removed", task.attempt_id, directory)
 
 
 class _Room:
@@ -392,11 +393,18 @@ def _path(path: str | os.PathLike[str] | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _remove(directory: Path) -> None:
-    """Remove a directory with all that is in it, which may not even be writable."""
+def _remove(directory: Path) -> bool:
+    """Remove a directory with all that is in it, which may not even be writable.
+
+    Returns:
+        Whether nothing is left. What the command has made as somebody else, in a container, say,
+        changes nothing about how it ended.
+    """
     for parent, directories, _ in os.walk(directory):
         for name in directories:
             path = Path(parent, name)
             if not path.is_symlink():
-                path.chmod(0o700)
+                with suppress(OSError):
+                    path.chmod(0o700)
     shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
