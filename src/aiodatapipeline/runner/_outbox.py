@@ -275,6 +275,8 @@ class FileOutbox:
             return self._open()
 
     def _open(self) -> sqlite3.Connection:
+        # Before SQLite makes it, which gives the files beside it the permissions that it has.
+        self._path.touch(mode=0o600)
         database = sqlite3.connect(
             self._path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
