@@ -30,7 +30,6 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from aiohttp import ClientResponseError
 from botocore import UNSIGNED, exceptions
 from botocore.awsrequest import AWSRequest
 from botocore.handlers import BUILTIN_HANDLERS
@@ -380,6 +379,4 @@ def _no_answer(
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
     if isinstance(error, exceptions.HTTPClientError) and error.kwargs.get("error") == NOT_HTTP:
         text = NOT_HTTP
-    if isinstance(error.__context__, ClientResponseError):
-        text = NOT_HTTP  # aiohttp shows it, encrypted values and all
     return errors.ResponseLostError(text, operation=operation)

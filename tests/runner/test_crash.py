@@ -313,7 +313,39 @@ async def test_a6_a_task_that_was_never_begun_is_left_to_the_service(
         assert result.unreported == 1
 
 
+async def test_a_task_that_was_left_behind_twice_is_taken_over_once(
+    switches: Switches, tmp_path: Path
+) -> None:
+    async with bed(switches) as b:
+        await b.pipeline(activity())
+        task = await take(b)
+        # Its end could not be written, and it was handed over again.
+        await leave(b, tmp_path, task, RowState.RUNNING)
+        await leave(b, tmp_path, task, RowState.OUTCOME)
+        runner = b.runner(state_dir=tmp_path, recover="fail")
+
+        async with b.running(runner) as run:
+            result = await run.stop()
+
+        assert (result.exit_code, result.finished, result.unreported) == (0, 1, 1)
+        assert b.statuses_sent() == ["FINISHED"]
+        assert [each.state for each in read_outbox(tmp_path)] == ["dropped", "delivered"]
+
+
 # -- the outbox's file --------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such permissions")
+async def test_what_is_in_an_outbox_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        outbox = FileOutbox(tmp_path, VirtualClock())
+    finally:
+        os.umask(before)
+
+    modes = {each.name: each.stat().st_mode & 0o077 for each in tmp_path.glob("outbox*")}
+    outbox.close()
+    assert modes == dict.fromkeys((f"outbox.sqlite3{each}" for each in ("", "-shm", "-wal")), 0)
 
 
 async def test_a4_a_second_runner_on_the_directory_is_refused(

@@ -61,14 +61,18 @@ class RowState(StrEnum):
     """How far a task has come."""
 
     ASSIGNED = "assigned"
+    """It was handed over, and its handler has not begun."""
     RUNNING = "running"
+    """Its handler is at work, or was cut off by a crash."""
     OUTCOME = "outcome"
-    """The handler is over, and the service does not have the outcome yet."""
+    """Its handler is over, and the service does not have the outcome yet."""
     DELIVERED = "delivered"
+    """The service has its outcome."""
     PRESUMED = "presumed"
-    """The service knows the task no more, after an answer was lost."""
+    """The service knew it no more, after an answer was lost: it has the outcome, as far as one
+    can tell."""
     FENCED = "fenced"
-    """The task was not ours any more, so the outcome was not taken."""
+    """It was not ours any more, so the outcome was not taken."""
     DROPPED = "dropped"
     """There is no outcome of ours."""
 
@@ -271,6 +275,8 @@ class FileOutbox:
             return self._open()
 
     def _open(self) -> sqlite3.Connection:
+        # Before SQLite makes it, which gives the files beside it the permissions that it has.
+        self._path.touch(mode=0o600)
         database = sqlite3.connect(
             self._path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
