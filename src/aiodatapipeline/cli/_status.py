@@ -198,7 +198,11 @@ def _screen(output: Format) -> Generator[Callable[[Look], None]]:
     elif _output.on_terminal():
         # The answer is printed when it is over; nothing of this stays.
         with Live(console=Console(highlight=False), auto_refresh=False, transient=True) as live:
-            yield lambda look: live.update(Group(*look.shown()), refresh=True)
+            try:
+                yield lambda look: live.update(Group(*look.shown()), refresh=True)
+            except BaseException:  # no answer comes: what was seen last stays
+                live.transient = False
+                raise
     else:
         before: dict[str, str | None] = {}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -220,29 +220,44 @@ def test_an_interval_out_of_bounds_is_a_wrong_use(served: Served, cli: Cli, inte
     assert "--interval" in told
 
 
+@contextmanager
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """Have what is printed go to a terminal; it can be read afterwards."""
+    ours, theirs = os.openpty()
+    screen: list[bytes] = []
+    with os.fdopen(theirs, "w", encoding="utf-8") as out, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", out)
+        yield screen
+    with os.fdopen(ours, "rb", buffering=0) as found, suppress(OSError):  # nobody has the other end
+        while piece := found.read(10_000):
+            screen.append(piece)
+
+
 def test_on_a_terminal_a_watch_is_a_table_that_changes(
     served: Served, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     made = served.create(shell("Load"))
-    ours, theirs = os.openpty()
-    with (
-        os.fdopen(theirs, "w", encoding="utf-8") as terminal,
-        beside(served.work),
-        monkeypatch.context() as patch,
-    ):
-        patch.setattr("sys.stdout", terminal)
+    with beside(served.work), terminal(monkeypatch) as screen:
         cli("status", made, *WATCH)
-    shown = b""
-    with os.fdopen(ours, "rb", buffering=0) as screen:
-        try:
-            while piece := screen.read(10_000):
-                shown += piece
-        except OSError:  # nobody has the other end
-            pass
 
+    shown = b"".join(screen)
     assert b"\x1b[32mFINISHED\x1b[0m" in shown
     assert b"\x1b[?25h" in shown  # the cursor is there again
+
+
+def test_what_was_seen_last_stays_on_a_terminal_when_a_watch_is_cut_off(
+    served: Served, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    made = served.create(shell("Load"), activate=False)
+
+    with terminal(monkeypatch) as screen:
+        cli("status", made, *WATCH, exit_code=1)
+
+    _, _, behind = b"".join(screen).rpartition(b"No runs yet.")
+    assert b"\x1b[?25h" in behind
+    assert b"\x1b[2K" not in behind  # which would erase a line
 
 
 async def test_a_pipeline_whose_last_run_ends_meanwhile_is_shown_as_it_is_then() -> None:
