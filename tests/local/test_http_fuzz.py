@@ -137,7 +137,7 @@ def head(first: str, headers: Mapping[str, str] | list[tuple[str, str]]) -> byte
 # For what looks like half of something, and ends when nothing follows.
 SHORT = Patience(head=0.05, idle=0.05, body=0.05, linger=0.05)
 
-quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @quick
