@@ -26,9 +26,7 @@ from aiodatapipeline.definition.expressions import (
 
 # Seconds for one case: a hundred times what the slowest needs, for machines that do much else.
 PATIENCE = 2.0
-fuzz = settings(
-    deadline=timedelta(seconds=PATIENCE), suppress_health_check=[HealthCheck.too_slow]
-)
+fuzz = settings(deadline=timedelta(seconds=PATIENCE), suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = ("x", "list", "@scheduledStartTime", "*secret", "input", "node", "nope", "self", "day")
 FUNCTIONS = (
