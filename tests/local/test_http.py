@@ -672,6 +672,33 @@ async def test_a_page_is_not_shown_to_another_site_nor_under_another_name() -> N
     assert [(answer.status, b"hello" in answer.body) for answer in answers] == [(403, False)] * 3
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "text"),
+    [
+        ("/nothing", {}, 404, "Nothing is there: "),
+        ("/moto-api/reset", {}, 405, "This path takes POST only."),
+        ("/", {"Host": "evil.example"}, 403, "Host &#x27;evil.example&#x27; is not this service"),
+        ("/", {"Sec-Fetch-Site": "cross-site"}, 403, "A page of another site may not use this"),
+    ],
+)
+async def test_a_browser_is_refused_with_a_page_and_a_program_with_json(
+    here: Here, path: str, headers: dict[str, str | None], status: int, text: str
+) -> None:
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = await here.ask(b"", method="GET", path=path, headers={**headers, **accept})
+    head = await here.ask(b"", method="HEAD", path=path, headers={**headers, **accept})
+    others = [
+        await here.ask(b"", method="GET", path=path, headers={**headers, "Accept": "*/*"}),
+        await here.ask(b"", method="PUT", path=path, headers={**headers, **accept}),
+    ]
+
+    assert (page.status, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert text in page.body.decode()
+    assert page.body.count(b"<script") == 0
+    assert head.headers["content-length"] == str(len(page.body))
+    assert {each.headers["content-type"] for each in others} == {"application/x-amz-json-1.1"}
+
+
 async def test_a_large_body_to_another_path_is_refused(here: Here) -> None:
     async with await Socket.connect(here.port) as one:
         one.write(b"", {"Content-Length": str(2**30)}, path="/moto-api/reset")

@@ -8,7 +8,7 @@ from aiodatapipeline.definition._compare import (
     FieldChange,
     compare,
 )
-from aiodatapipeline.definition._draw import Drawing
+from aiodatapipeline.definition._drawing import Drawing
 from aiodatapipeline.definition._file import Definition, DefinitionError, Position
 from aiodatapipeline.definition._findings import Finding, FindingId, Report, Severity
 from aiodatapipeline.definition._inherit import (

@@ -25,6 +25,7 @@ from aiodatapipeline.local._admin import Admin
 from aiodatapipeline.local._errors import refusal
 from aiodatapipeline.local._front import Broken, Front, http_date
 from aiodatapipeline.local._guards import Guards, is_loopback
+from aiodatapipeline.local._page import refusing_page
 from aiodatapipeline.local._signature import Verifier
 from aiodatapipeline.operations import OPERATIONS
 
@@ -200,7 +201,7 @@ class _Requests:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever it is."""
         if objection := self.guards.objection(request.headers):
-            reply = refusal("AccessDeniedException", objection, 403)
+            reply = _refused(request, "AccessDeniedException", objection, 403)
             return self._written(request, reply, close=True)
         try:
             if request.raw_path == "/" and request.method == "POST":
@@ -237,7 +238,7 @@ class _Requests:
         page = self._pages(request.raw_path) if request.method in _LOOKING else None
         answer = self._find(request.method, request.raw_path) if page is None else _shown(page)
         if answer is None:
-            raise _RefusedError(self._nothing_there(request.raw_path))
+            raise _RefusedError(self._nothing_there(request))
         body = await self._read(request, _USUAL_BODY)
         if self._verifier is not None:
             refused = _check(self._verifier, request, body, self._clock.time())
@@ -254,14 +255,16 @@ class _Requests:
         await self._front.service.reset()
         return Reply(200, b'{"status": "ok"}', {"content-type": "application/json"})
 
-    def _nothing_there(self, path: str) -> Reply:
+    def _nothing_there(self, request: web.BaseRequest) -> Reply:
+        path = request.raw_path
         methods = [*_LOOKING] if self._pages(path) is not None else []
         methods += ["POST"] if path in {"/", _RESET} else []
         methods += self._admin.methods(path) if self._admin is not None else []
         if not methods:
-            return refusal("UnknownOperationException", _NOTHING_THERE, 404)
+            return _refused(request, "UnknownOperationException", _NOTHING_THERE, 404)
         allowed = ", ".join(methods)
-        reply = refusal("UnknownOperationException", f"This path takes {allowed} only", 405)
+        text = f"This path takes {allowed} only"
+        reply = _refused(request, "UnknownOperationException", text, 405)
         return replace(reply, headers={**reply.headers, "allow": allowed})
 
     async def _read(self, request: web.BaseRequest, limit: int) -> bytes:
@@ -324,6 +327,13 @@ def _head(reply: Reply, more: str) -> bytes:
     lines = "".join([f"{_SPELLED.get(name, name)}: {headers[name]}\r\n" for name in headers])
     first, length = _FIRST_LINES[reply.status], len(reply.body)
     return f"{first}{lines}{more}Content-Length: {length}\r\n\r\n".encode()
+
+
+def _refused(request: web.BaseRequest, code: str, text: str, status: int) -> Reply:
+    """Say no, to a program or to a person with a browser."""
+    if request.method in _LOOKING and "text/html" in request.headers.get("Accept", ""):
+        return refusing_page(text, status)
+    return refusal(code, text, status)
 
 
 def _shown(page: Page) -> Callable[[bytes], Awaitable[Reply]]:
@@ -479,7 +489,7 @@ class _Connections(web.Server):
 
 _NO_TARGET = "The header X-Amz-Target has to name an operation, as DataPipeline.ListPipelines does"
 _NO_JSON = "The header Content-Type has to be application/x-amz-json-1.1"
-_NOTHING_THERE = "Nothing is there: operations are sent as POST to the path /"
+_NOTHING_THERE = "Nothing is there: operations go to the path / with POST"
 # A browser cannot sign, and a password would go over the wire as it is.
 _NOT_SHOWN = Reply(
     403,

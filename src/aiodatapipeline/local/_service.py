@@ -141,7 +141,7 @@ class Service:
         self._definitions = Definitions(self._world)
         self._lifecycle = Lifecycle(self._world, self._work, self._runs, self._definitions)
         self._views = Views(self._world, self._definitions)
-        self._sight = Sight(self._world)
+        self._sight = Sight(self._world, self._definitions)
         self._polls: dict[str, deque[_Poll]] = {}
         self._deadlines: list[_Deadline] = []
         self._numbers = count()

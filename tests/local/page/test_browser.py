@@ -19,11 +19,13 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.keys import Keys
 
+from aiodatapipeline._seam import Reply
 from aiodatapipeline.local._front import Front
 from aiodatapipeline.local._http import HttpServer
 from aiodatapipeline.local._page import Site
+from aiodatapipeline.local._page._site import Page
 from tests.local.page.hostile import EVIL, fill_with_hostile_texts
-from tests.local.service import HOUR, Place, every, on_demand, shell
+from tests.local.service import HOUR, Place, every, on_demand, ref, shell
 
 ResultT = TypeVar("ResultT")
 
@@ -102,17 +104,20 @@ class Reader:
     async def _do(self, do: Callable[..., ResultT], *arguments: object) -> ResultT:
         return await asyncio.to_thread(do, *arguments)
 
-    async def open(self, path: str = "/", *, width: int = 1280, dark: bool = False) -> None:
-        await self._send(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
+    async def open(self, path: str = "/", *, dark: bool = False) -> None:
+        await self.widen(1280)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self._send("Emulation.setEmulatedMedia", {"features": [scheme]})
         # What the page before had to complain of is its own affair.
         await self._do(self._browser.get, "about:blank")
         await self._do(self._browser.get_log, "browser")
         await self._do(self._browser.get, self.url + path)
+
+    async def widen(self, width: int) -> None:
+        await self._send(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
 
     async def _send(self, command: str, arguments: dict[str, object]) -> None:
         await self._do(self._browser.execute_cdp_cmd, command, arguments)
@@ -184,6 +189,9 @@ async def test_the_pages_are_shown_without_a_complaint_of_the_browser(
     boxes = "document.querySelectorAll('.s-waiting .box')"
     assert await reader.find(f"getComputedStyle({boxes}[0]).fill") == "rgb(252, 241, 205)"
     assert await reader.complaints() == []
+    # A browser that takes an answer for a file shows nothing of it.
+    await reader.open("/nothing")
+    assert "Nothing is there" in await reader.find(MAIN)
 
 
 async def test_an_open_page_follows_what_happens(place: Place, reader: Reader) -> None:
@@ -275,16 +283,45 @@ async def test_an_answer_that_comes_after_the_pause_does_not_end_it(reader: Read
     assert await reader.find("toCome.size") == 0
 
 
-async def test_it_says_when_the_service_does_not_answer_any_more(
+async def test_it_says_that_the_service_hangs_or_is_gone_until_it_answers_again(
     place: Place, browser: webdriver.Chrome
 ) -> None:
-    server = HttpServer(place.clock, pages=Site(place.service).find)
-    await server.open(Front(place.service, place.clock))
-    reader = Reader(browser, server.url)
-    await reader.open()
-    await server.aclose()
+    answers = asyncio.Event()
+    answers.set()
+    site = Site(place.service)
 
-    await reader.until("document.getElementById('news').innerText.includes('does not answer')")
+    async def wait_for_overview() -> Reply:
+        await answers.wait()
+        return await cast("Page", site.find("/"))()
+
+    def find(path: str) -> Page | None:
+        return wait_for_overview if path == "/" else site.find(path)
+
+    async def serve(port: int) -> HttpServer:
+        server = HttpServer(place.clock, port=port, pages=find)
+        await server.open(Front(place.service, place.clock))
+        return server
+
+    server = await serve(0)
+    reader = Reader(browser, server.url)
+    news = "document.getElementById('news').textContent"
+    silence = "The service does not answer"
+    await reader.open()
+    # It takes no room while it is empty, but a screen reader knows it by then.
+    assert await reader.find("document.getElementById('news').checkVisibility()")
+
+    answers.clear()
+    await reader.until(f"{news} === '{silence}'")
+    await place.create("made meanwhile")
+    answers.set()
+    await reader.until(f"{news} === '' && {MAIN}.includes('made meanwhile')")
+
+    await server.aclose()
+    await reader.until(f"{news} === '{silence}'")
+    server = await serve(int(reader.url.rpartition(":")[2]))
+    await reader.until(f"{news} === ''")
+    await asyncio.to_thread(browser.get, "about:blank")
+    await server.aclose()
 
 
 async def test_hostile_texts_run_nothing(place: Place, reader: Reader) -> None:
@@ -318,25 +355,6 @@ TOO_WIDE = """
 """
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-async def test_it_is_readable_on_a_phone_and_in_the_dark(
-    place: Place, reader: Reader, width: int, dark: bool
-) -> None:
-    evil = await fill_with_hostile_texts(place)
-    await place.client.create_pipeline("n" * 1000, "u", description="x" * 1000)
-
-    for path in ("/", f"/pipelines/{evil.id}"):
-        await reader.open(path, width=width, dark=dark)
-
-        assert await reader.find("document.documentElement.scrollWidth <= innerWidth")
-        assert await reader.find(TOO_WIDE) == []
-        ground = await reader.find("getComputedStyle(document.body).backgroundColor")
-        ink = await reader.find("getComputedStyle(document.body).color")
-        lightness = [sum(map(int, colour[4:-1].split(","))) for colour in (ground, ink)]
-        assert (lightness[0] < lightness[1]) == dark
-
-
 CONTRAST = """
 (() => {
   const channel = c => (c /= 255) <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4;
@@ -363,15 +381,29 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_every_text_has_enough_contrast(place: Place, reader: Reader, dark: bool) -> None:
-    """4.5 to 1, as WCAG 2.2 asks for at level AA."""
-    pipe = await fill_with_hostile_texts(place)
+async def test_it_is_readable_at_every_width_and_in_the_dark(
+    place: Place, reader: Reader, dark: bool
+) -> None:
+    evil = await fill_with_hostile_texts(place)
+    await place.client.create_pipeline("n" * 1000, "u", description="x" * 1000)
     await place.pipeline(on_demand(shell("Load"), workerGroup="w"), name="second")
+    wrong = await place.create("wrong", "w")
+    await wrong.put(on_demand(shell("Load", dependsOn=ref("y" * 200))))
 
-    for path in ("/", f"/pipelines/{pipe.id}"):
+    for path in ("/", f"/pipelines/{evil.id}", f"/pipelines/{wrong.id}"):
         await reader.open(path, dark=dark)
         await reader.find("document.querySelectorAll('details').forEach(one => one.open = true)")
 
+        for width in (1280, 768, 360):
+            await reader.widen(width)
+            # A phone makes the page as wide as what is in it: innerWidth would say nothing.
+            assert await reader.find(f"document.documentElement.scrollWidth <= {width}")
+            assert await reader.find(TOO_WIDE) == []
+        ground = await reader.find("getComputedStyle(document.body).backgroundColor")
+        ink = await reader.find("getComputedStyle(document.body).color")
+        lightness = [sum(map(int, colour[4:-1].split(","))) for colour in (ground, ink)]
+        assert (lightness[0] < lightness[1]) == dark
+        # 4.5 to 1, as WCAG 2.2 asks for at level AA.
         assert await reader.find(CONTRAST) == []
 
 

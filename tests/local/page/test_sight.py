@@ -95,6 +95,21 @@ async def test_a_task_is_seen_as_it_waits_is_handed_over_and_is_worked_on(place:
     assert (await overview(place)).tasks == ()
 
 
+async def test_a_group_with_many_tasks_hides_no_other(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sight, "TASKS", 3)
+    await place.pipeline(on_demand(*(shell(f"A{each}") for each in range(4))))
+    await place.take()
+    await place.pipeline(on_demand(shell("B", workerGroup="misspelled")), name="last")
+
+    seen = await overview(place)
+
+    assert {each.worker_group for each in seen.tasks} == {"g", "misspelled"}
+    assert len(seen.tasks) == 3
+    assert seen.task_counts == {("g", True): 1, ("g", False): 3, ("misspelled", False): 1}
+
+
 async def test_open_polls_are_seen_with_their_hostnames(place: Place) -> None:
     poll = place.polling("etl")
     await place.passes(0)
@@ -197,6 +212,62 @@ async def test_what_is_put_after_an_activation_is_not_yet_what_is_seen(place: Pl
 
     assert seen.newer
     assert "B" not in [each.id for each in seen.objects]
+
+
+async def test_values_that_are_given_at_the_activation_make_nothing_newer(place: Place) -> None:
+    pipe = await place.create()
+    await pipe.put(on_demand(shell("A", command="#{myWord}")), [{"id": "myWord", "type": "String"}])
+    await pipe.activate(myWord="hello")
+
+    assert not (await close(place, pipe)).newer
+
+
+async def test_errors_are_seen_until_a_definition_without_any_is_put(place: Place) -> None:
+    pipe = await place.create()
+    bad = [{"id": "B", "type": "ShellCommandActivity", "*token": "Nowhere"}]
+    await pipe.put(on_demand(shell("A", dependsOn=ref("Nowhere")), *bad))
+    first = await close(place, pipe)
+    await pipe.put(on_demand(shell("A")))
+    mended = await close(place, pipe)
+    await pipe.activate()
+    await pipe.put(on_demand(shell("A"), *bad))
+    again = await close(place, pipe)
+    await pipe.put(on_demand(shell("C")))
+    forbidden = await close(place, pipe)
+
+    missing = ("B", "MISSING_FIELD: 'command' is missing, and so is 'scriptUri'")
+    assert first.errors == (
+        ("A", "UNRESOLVED_REFERENCE: 'dependsOn' refers to '***', which is not there"),
+        missing,
+    )
+    assert mended.errors == ()
+    assert again.errors == (missing,)
+    text = "FORBIDDEN_CHANGE: an object cannot be removed once activated."
+    assert forbidden.errors == (("A", text),)
+
+
+async def test_of_a_wide_run_those_are_seen_that_failed_or_have_not_ended(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sight, "INSTANCES", 3)
+    pipe = await place.pipeline(
+        on_demand(
+            shell("A"),
+            *(shell(each, dependsOn=ref("A")) for each in "BCD"),
+            maximumRetries="0",
+        )
+    )
+    waiting = (await close(place, pipe)).runs[0]
+    await place.work(at_most=1)
+    await place.fail()
+    task = await place.begin()
+    working = (await close(place, pipe)).runs[0]
+
+    assert [each.component for each in waiting.instances] == ["A", "B", "C"]
+    shown = {each.component: each.status for each in working.instances}
+    assert sorted(shown.values()) == ["FAILED", "RUNNING", "WAITING_FOR_RUNNER"]
+    assert list(shown) == ["B", "C", "D"]
+    await place.end(task)
 
 
 # -- secrets ------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from aiodatapipeline._seam import Reply
 from aiodatapipeline.definition import Definition, Drawing
 from aiodatapipeline.local._engine import _sight
 from aiodatapipeline.local._engine._sight import Sight
-from aiodatapipeline.local._page import Site, _site
+from aiodatapipeline.local._page import Site, _render, _site
 from aiodatapipeline.local._page._site import Page
 from aiodatapipeline.local._store import StoreError
 from tests.local.page.hostile import EVIL, EVIL_ID, fill_with_hostile_texts
@@ -119,6 +119,15 @@ async def test_a_worker_group_that_nobody_polls_for_stands_out_while_a_task_wait
     assert f"other {at('B', 0, 1)} at host, not acknowledged yet" in before
     assert f"{at('B', 0, 1)} at host, since 2026-01-01 00:01:00" in working
     assert "idle host (2 polls)" in polled
+
+
+async def test_it_says_how_many_tasks_of_a_worker_group_are_not_listed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sight, "TASKS", 1)
+    await place.pipeline(on_demand(shell("A"), shell("B"), shell("C")))
+
+    assert f"nobody polls {at('A', 0, 1)} And 2 more." in texts(await shown(place))
 
 
 async def test_a_poller_without_a_hostname_is_told_as_one(place: Place) -> None:
@@ -275,6 +284,20 @@ async def test_a_definition_is_shown_and_whether_a_newer_one_waits(place: Place)
     assert "A newer definition was put, and is not active yet." in text
     assert "command echo #{myWord}" in text
     assert "Parameters myWord hello" in text
+
+
+async def test_what_keeps_a_definition_from_being_activated_is_listed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_render, "_ERRORS", 1)
+    pipe = await place.create()
+    await pipe.put(on_demand(shell("A", dependsOn=ref("B")), shell("C", dependsOn=ref("D"))))
+
+    text = texts(await shown(place, f"/pipelines/{pipe.id}"))
+
+    assert "Errors The definition that was put last cannot be activated. A : UNRESOLVED" in text
+    assert "'D'" not in text.partition("Graph")[0]
+    assert "And 1 more." in text
 
 
 async def test_times_of_a_pipelines_life_are_told(place: Place) -> None:

@@ -12,9 +12,9 @@ from moto.server import ThreadedMotoServer
 
 from aiodatapipeline.models import PipelineObject, Ref
 from aiodatapipeline.runner._runner import TaskRunner
-from aiodatapipeline.runner._s3 import S3
 from aiodatapipeline.runner._task import CancelReason, Task, TaskInfo, Unlinked
 from aiodatapipeline.runner.builtin import BuiltIn, add_builtin
+from aiodatapipeline.runner.builtin._s3 import S3
 
 _numbers = itertools.count(1)
 

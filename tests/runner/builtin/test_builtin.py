@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from aiodatapipeline.models import PipelineObject, Ref
-from aiodatapipeline.runner import Task, TaskFailed, TaskRunner, builtin
-from aiodatapipeline.runner.builtin import add_builtin
+from aiodatapipeline.runner import Task, TaskFailed, TaskRunner
+from aiodatapipeline.runner.builtin import _room, add_builtin
 from tests.runner.builtin.conftest import Bucket, Hand
 from tests.runner.builtin.processes import PATIENCE, is_there, names_in, real, written
 
@@ -293,7 +295,7 @@ async def test_logs_that_cannot_be_kept_change_nothing(
 async def test_logs_that_take_too_long_are_given_up(
     hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(builtin, "LOG_TIME", 0.0)
+    monkeypatch.setattr(_room, "LOG_TIME", 0.0)
 
     failed = await failure(
         hand, {"command": "true", "stdout": str(tmp_path / "out"), "pipelineLogUri": "/logs"}
@@ -494,6 +496,33 @@ async def test_a_second_cancellation_cuts_off_neither_logs_nor_cleaning(
 
     assert running.cancelled()
     assert (tmp_path / "logs" / LOGS / "Activity.log").exists()
+    assert names_in(scratch) == []
+
+
+async def test_a_cancellation_while_the_directory_is_made_leaves_none(
+    hand: Hand, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, told, made = threading.Event(), threading.Event(), threading.Event()
+    mkdtemp = tempfile.mkdtemp
+
+    def slow(*, prefix: str, dir: Path) -> str:  # noqa: A002  # the name of the original
+        asked.set()
+        told.wait(PATIENCE)
+        directory = mkdtemp(prefix=prefix, dir=dir)
+        made.set()
+        return directory
+
+    monkeypatch.setattr(tempfile, "mkdtemp", slow)
+    running = asyncio.ensure_future(hand(ACTIVITY, {"command": "true"}))
+    await asyncio.to_thread(asked.wait, PATIENCE)
+
+    running.cancel()
+    told.set()
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert await asyncio.to_thread(made.wait, PATIENCE)
     assert names_in(scratch) == []
 
 

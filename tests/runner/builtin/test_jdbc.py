@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from aiodatapipeline.runner._jdbc import Address, AddressError, read_address
+from aiodatapipeline.runner.builtin._jdbc import Address, AddressError, read_address
 
 SECRET = "hunter2-hunter2"
 

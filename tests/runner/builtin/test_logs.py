@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiodatapipeline.models import PipelineObject, Ref
-from aiodatapipeline.runner import TaskInfo, _logs
-from aiodatapipeline.runner._logs import ActivityLog, directory_of, tail, upload
-from aiodatapipeline.runner._places import LocalPlace
+from aiodatapipeline.runner import TaskInfo
+from aiodatapipeline.runner.builtin import _logs
+from aiodatapipeline.runner.builtin._logs import ActivityLog, directory_of, tail, upload
+from aiodatapipeline.runner.builtin._places import LocalPlace
 
 
 def info(attempt_id: str, *others: PipelineObject, **references: str) -> TaskInfo:

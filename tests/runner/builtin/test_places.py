@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiodatapipeline.runner import _places
-from aiodatapipeline.runner._aside import opened
-from aiodatapipeline.runner._places import (
+from aiodatapipeline.runner.builtin import _places
+from aiodatapipeline.runner.builtin._aside import opened
+from aiodatapipeline.runner.builtin._places import (
     LocalPlace,
     Place,
     StorageError,
@@ -28,8 +28,8 @@ from aiodatapipeline.runner._places import (
     inside,
     put_all,
 )
-from aiodatapipeline.runner._s3 import PART, S3, S3Place
-from aiodatapipeline.runner._storage import S3Settings, Storage
+from aiodatapipeline.runner.builtin._s3 import PART, S3, S3Place
+from aiodatapipeline.runner.builtin._storage import Storage
 from tests.integration.server import Answer, Server, Then, always, http
 from tests.runner.builtin.conftest import Bucket
 
@@ -78,7 +78,7 @@ def test_what_is_no_address_is_told(address: str, told: str) -> None:
 
 def test_no_part_of_s3_is_imported_for_paths(tmp_path: Path) -> None:
     code = (
-        "import sys; from aiodatapipeline.runner._storage import Storage\n"
+        "import sys; from aiodatapipeline.runner.builtin._storage import Storage\n"
         f"Storage().place({str(tmp_path)!r})\n"
         "print('aiobotocore' in sys.modules)"
     )
@@ -410,7 +410,7 @@ async def test_why_s3_did_not_answer_is_told(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     async with (
         Server(handler=always(answer)) as server,
-        Storage(S3Settings("us-east-1", server.url)) as storage,
+        Storage("us-east-1", server.url) as storage,
     ):
         with pytest.raises(StorageError, match=reason):
             await storage.place("s3://bucket/key").exists()
@@ -421,7 +421,7 @@ async def test_an_object_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nContent-Type: text/plain\r\n\r\nhalf"
     async with (
         Server(handler=always(Answer(head, Then.CLOSE))) as server,
-        Storage(S3Settings("us-east-1", server.url)) as storage,
+        Storage("us-east-1", server.url) as storage,
     ):
         with pytest.raises(StorageError, match=r"cannot read s3://bucket/key: "):
             await storage.place("s3://bucket/key").fetch(tmp_path / "file")

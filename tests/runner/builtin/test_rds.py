@@ -8,7 +8,7 @@ import pytest
 
 from aiodatapipeline.models import PipelineObject
 from aiodatapipeline.runner import TaskFailed
-from aiodatapipeline.runner._databases import Login, login
+from aiodatapipeline.runner.builtin._databases import Login, login
 from tests.integration.server import Answer, Received, Server, http
 
 ENDPOINT = "<Endpoint><Address>shop.x.eu-west-1.example</Address><Port>{port}</Port></Endpoint>"

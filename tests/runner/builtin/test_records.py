@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from aiodatapipeline.runner import _records
-from aiodatapipeline.runner._records import Format, Reader, RecordError, Value, Writer, text_of
+from aiodatapipeline.runner.builtin import _records
+from aiodatapipeline.runner.builtin._records import (
+    Format,
+    Reader,
+    RecordError,
+    Value,
+    Writer,
+    text_of,
+)
 
 CSV, TSV = Format(), Format(type="TSV")
 FORMATS = [

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from aiodatapipeline.runner import _shell
-from aiodatapipeline.runner._shell import (
+from aiodatapipeline.runner.builtin import _shell
+from aiodatapipeline.runner.builtin._shell import (
     Ended,
     NotStartedError,
     Script,

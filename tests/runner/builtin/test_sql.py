@@ -17,12 +17,12 @@ from typing import Any, Self, cast
 import pytest
 
 from aiodatapipeline.models import PipelineObject, Ref
-from aiodatapipeline.runner import TaskFailed, TaskRunner, _halt, _sql
-from aiodatapipeline.runner._databases import Login, login
-from aiodatapipeline.runner._halt import Halt, StoppedError, in_own_thread
-from aiodatapipeline.runner._jdbc import read_address
-from aiodatapipeline.runner._statements import statements
-from aiodatapipeline.runner.builtin import add_builtin
+from aiodatapipeline.runner import TaskFailed, TaskRunner
+from aiodatapipeline.runner.builtin import _halt, _sql, add_builtin
+from aiodatapipeline.runner.builtin._databases import Login, login
+from aiodatapipeline.runner.builtin._halt import Halt, StoppedError, in_own_thread
+from aiodatapipeline.runner.builtin._jdbc import read_address
+from aiodatapipeline.runner.builtin._statements import statements
 from aiodatapipeline.runner.testing import perform
 from tests.runner.builtin.conftest import Bucket, Hand
 from tests.runner.builtin.processes import names_in
@@ -245,7 +245,7 @@ async def test_without_sqlalchemy_the_task_says_what_to_install(
     hand: Hand, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
-    monkeypatch.delitem(sys.modules, "aiodatapipeline.runner._sql")
+    monkeypatch.delitem(sys.modules, "aiodatapipeline.runner.builtin._sql")
 
     failed = await failure(hand, file, "SELECT 1")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiodatapipeline.runner._statements import manages_transactions, statements
+from aiodatapipeline.runner.builtin._statements import manages_transactions, statements
 
 KINDS = ["mysql", "postgresql", "redshift", "sqlite"]
 

@@ -80,7 +80,7 @@ class Definitions:
                 "Pipeline definition has errors: Could not save the pipeline definition due to "
                 f"FATAL errors: [{found}] Please call Validate to validate your pipeline"
             )
-        forbidden = list(self._forbidden(pipeline, definition))
+        forbidden = list(self.forbidden(pipeline, definition))
         return (_with(checked, forbidden) if forbidden else checked.answer), body
 
     def get(self, pipeline: Pipeline, version: str | None) -> str:
@@ -98,6 +98,30 @@ class Definitions:
             errors = {each.id: each.errors for each in answer.validation_errors}
             self._errors[plan] = errors
         return errors
+
+    def forbidden(self, pipeline: Pipeline, new: Definition) -> Iterator[tuple[str, str]]:
+        """Say what a definition must not change after its first activation.
+
+        Source: "Editing Your Pipeline" in the developer guide; the texts are ours.
+        """
+        if pipeline.active is None:
+            return
+        old = self._world.plan(pipeline.seq, pipeline.active).definition.objects
+        before = {each.id for each in old}
+        after = {each.id: each for each in new.objects}
+        for each in old:
+            if each.id in after:
+                for reason in _changes(each, after[each.id]):
+                    yield each.id, f"FORBIDDEN_CHANGE: {reason} cannot change once activated."
+            else:
+                yield each.id, "FORBIDDEN_CHANGE: an object cannot be removed once activated."
+        for added in new.objects:
+            taken = set(added.refs("output")) & before if added.id not in before else set[str]()
+            for ref in sorted(taken):
+                yield (
+                    added.id,
+                    f"FORBIDDEN_CHANGE: {ref!r} cannot become the output of a new object.",
+                )
 
     def activate(self, pipeline: Pipeline, values: tuple[ParameterValue, ...]) -> int:
         """Make the latest definition one that runs.
@@ -127,7 +151,7 @@ class Definitions:
             )
         report = self._check(definition, text, activating=True).report
         wrong = [str(each) for each in report.errors]
-        wrong += [f"{each}: {what}" for each, what in self._forbidden(pipeline, definition)]
+        wrong += [f"{each}: {what}" for each, what in self.forbidden(pipeline, definition)]
         if wrong:
             raise invalid_request(
                 f"the definition has errors and cannot be activated: {'; '.join(wrong[:5])}"
@@ -205,30 +229,6 @@ class Definitions:
                 pipeline.latest,
             )
         )
-
-    def _forbidden(self, pipeline: Pipeline, new: Definition) -> Iterator[tuple[str, str]]:
-        """Say what a definition must not change after its first activation.
-
-        Source: "Editing Your Pipeline" in the developer guide; the texts are ours.
-        """
-        if pipeline.active is None:
-            return
-        old = self._world.plan(pipeline.seq, pipeline.active).definition.objects
-        before = {each.id for each in old}
-        after = {each.id: each for each in new.objects}
-        for each in old:
-            if each.id in after:
-                for reason in _changes(each, after[each.id]):
-                    yield each.id, f"FORBIDDEN_CHANGE: {reason} cannot change once activated."
-            else:
-                yield each.id, "FORBIDDEN_CHANGE: an object cannot be removed once activated."
-        for added in new.objects:
-            taken = set(added.refs("output")) & before if added.id not in before else set[str]()
-            for ref in sorted(taken):
-                yield (
-                    added.id,
-                    f"FORBIDDEN_CHANGE: {ref!r} cannot become the output of a new object.",
-                )
 
     def _refuse_unless_longer(self, pipeline: Pipeline, new: Definition) -> None:
         number = pipeline.active or pipeline.latest

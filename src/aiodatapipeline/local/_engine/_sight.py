@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from aiodatapipeline.local._engine._definitions import Definitions
 from aiodatapipeline.local._engine._objects import waiting_on
 from aiodatapipeline.local._engine._states import PipelineState, Status
 from aiodatapipeline.local._engine._world import Attempt, Instance, Pipeline, World
@@ -86,6 +87,9 @@ class Overview:
     """Those created last, the last one first."""
     pipeline_count: int
     tasks: tuple[HeldTask, ...]
+    """The first one of each worker group, then the second of each, and so on."""
+    task_counts: Mapping[tuple[str, bool], int]
+    """How many there are, by worker group and whether they were handed over."""
     alarms: tuple[AlarmLine, ...]
     """The last ones, the last one first."""
 
@@ -133,7 +137,7 @@ class Run:
     end: str
     statuses: Mapping[str, int]
     instances: tuple[InstanceLine, ...]
-    """The first ones, by the names of their components."""
+    """By the names of their components; of very many, those that failed or have not ended first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,8 @@ class PipelineSight:
     """Of the definition that is shown: the active one if there is one, or the last one put."""
     newer: bool
     """Whether a definition was put since, which is not active yet."""
+    errors: tuple[tuple[str | None, str], ...]
+    """Why the definition that was put last cannot be activated: objects' ids, and what is wrong."""
     definition: str
     """JSON, as it goes over the wire, secrets and all: to be drawn, not shown."""
     objects: tuple[ObjectLine, ...]
@@ -204,8 +210,8 @@ class _Hiding:
 class Sight:
     """Looks at the state."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, definitions: Definitions) -> None:
+        self._world, self._definitions = world, definitions
 
     # -- everything -----------------------------------------------------------------------------
 
@@ -217,11 +223,13 @@ class Sight:
             f"SELECT * FROM pipeline WHERE state NOT IN {_GONE} ORDER BY seq DESC LIMIT ?",  # noqa: S608  # ours
             PIPELINES,
         )
+        tasks, task_counts = self._tasks()
         return Overview(
             time=self._world.now_written,
             pipelines=tuple(self._line(Pipeline(*row)) for row in rows),
             pipeline_count=count[0] if count else 0,
-            tasks=tuple(self._tasks()),
+            tasks=tasks,
+            task_counts=task_counts,
             alarms=tuple(self._alarms("1 = 1")),
         )
 
@@ -253,19 +261,22 @@ class Sight:
             open=dict(statuses),
         )
 
-    def _tasks(self) -> Iterator[HeldTask]:
+    def _tasks(self) -> tuple[tuple[HeldTask, ...], dict[tuple[str, bool], int]]:
+        # A group with thousands of tasks does not push another one out.
         rows = self._world.store.all(
             "SELECT a.worker_group, p.id, i.id, a.number, a.status, a.hostname, a.actual_start,"
-            " a.task IS NOT NULL FROM instance i"
+            " a.task IS NOT NULL, count(*) OVER w"
+            " FROM instance i"
             " JOIN attempt a ON a.instance = i.seq AND a.number = i.attempts"
             " JOIN pipeline p ON p.seq = i.pipeline"
             " WHERE NOT i.ended AND a.worker_group IS NOT NULL"
             " AND a.status IN ('WAITING_FOR_RUNNER', 'RUNNING')"
-            " ORDER BY a.ready, a.seq LIMIT ?",
+            " WINDOW w AS (PARTITION BY a.worker_group, a.task IS NOT NULL)"
+            " ORDER BY row_number() OVER (w ORDER BY a.ready, a.seq), a.ready, a.seq LIMIT ?",
             TASKS,
         )
-        for group, pipeline_id, instance_id, number, status, host, began, given in rows:
-            yield HeldTask(
+        tasks = tuple(
+            HeldTask(
                 worker_group=group,
                 pipeline_id=pipeline_id,
                 attempt_id=f"{instance_id}_Attempt={number}",
@@ -274,6 +285,9 @@ class Sight:
                 since=began if given else None,
                 handed_over=bool(given),
             )
+            for group, pipeline_id, instance_id, number, status, host, began, given, _ in rows
+        )
+        return tasks, {(row[0], bool(row[7])): row[8] for row in rows}
 
     def _alarms(self, where: str, *arguments: int) -> Iterator[AlarmLine]:
         rows = self._world.store.all(
@@ -322,7 +336,8 @@ class Sight:
             deactivated=found.deactivated,
             finished=found.finished,
             version=version,
-            newer=version != found.latest,
+            newer=(version or 0) < (found.latest or 0),
+            errors=tuple(self._errors(found, hide)),
             definition=body,
             objects=tuple(
                 ObjectLine(each.id, each.name, hide.fields(each.fields))
@@ -356,6 +371,14 @@ class Sight:
             for (body,) in rows
             for secret in _secrets(GetPipelineDefinitionResponse.from_wire(json.loads(body)))
         )
+
+    def _errors(self, pipeline: Pipeline, hide: _Hiding) -> Iterator[tuple[str | None, str]]:
+        if pipeline.latest is not None and pipeline.latest > (pipeline.active or 0):
+            plan = self._world.plan(pipeline.seq, pipeline.latest)
+            for object_id, errors in self._definitions.errors(plan).items():
+                yield from ((object_id, hide(each)) for each in errors)
+            for object_id, error in self._definitions.forbidden(pipeline, plan.definition):
+                yield object_id, hide(error)
 
     def _statuses(self, pipeline: Pipeline, version: int | None) -> dict[str, str]:
         statuses: dict[str, str] = {}
@@ -395,11 +418,14 @@ class Sight:
             start,
         )
         shown = world.instances(
-            "pipeline = ? AND scheduled_start = ? ORDER BY component, id LIMIT ?",
+            "pipeline = ? AND scheduled_start = ? ORDER BY CASE"
+            " WHEN status IN ('FAILED', 'TIMEDOUT') THEN 0 WHEN status = 'RUNNING' THEN 1"
+            " WHEN NOT ended THEN 2 ELSE 3 END, component, id LIMIT ?",
             pipeline.seq,
             start,
             INSTANCES,
         )
+        shown.sort(key=lambda each: (each.component, each.id))
         return Run(start, end, dict(statuses), tuple(self._instance(each, hide) for each in shown))
 
     def _instance(self, instance: Instance, hide: _Hiding) -> InstanceLine:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from aiodatapipeline.definition._graph import Stage, stage_of
+from aiodatapipeline.definition._drawing._graph import Stage, stage_of
 from aiodatapipeline.local._engine._sight import (
     AlarmLine,
     AttemptLine,
@@ -28,6 +28,8 @@ from aiodatapipeline.local._page._html import Child, Html, join, tag
 from aiodatapipeline.local._times import read
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_ERRORS = 50
+"""How many errors of a definition are shown at most."""
 # Statuses of an instance whose attempts are worth seeing at once.
 _TELLING = {Stage.FAILED, Stage.RUNNING}
 
@@ -43,7 +45,7 @@ def render_overview(seen: Overview, pollers: Mapping[str, Sequence[str | None]])
         "Pipelines",
         seen.time,
         _section("Pipelines", _pipelines(seen), level="h1"),
-        _section("Worker groups", _worker_groups(seen.tasks, pollers)),
+        _section("Worker groups", _worker_groups(seen, pollers)),
         _section("Alarms", _alarms(seen.alarms)),
     )
 
@@ -69,6 +71,7 @@ def render_pipeline(seen: PipelineSight, drawing: Html, *, latest: bool) -> Html
             _facts(_times_of(seen)),
             class_="title",
         ),
+        _section("Errors", _errors(seen)) if seen.errors else None,
         _section("Graph", _newer(seen), drawing),
         _section("Runs", _runs(seen, latest=latest)),
         _section("Alarms", _alarms(seen.alarms, linked=False)) if seen.alarms else None,
@@ -76,14 +79,21 @@ def render_pipeline(seen: PipelineSight, drawing: Html, *, latest: bool) -> Html
     )
 
 
-def render_message(title: str, text: str) -> Html:
-    """Say something in the place of a page."""
+def render_message(title: str, text: str, *, follows: bool = True) -> Html:
+    """Say something in the place of a page.
+
+    Args:
+        title: In short.
+        text: What it is about.
+        follows: Whether there may be another page at this address some time.
+    """
     return _page(
         title,
         None,
         tag("h1", title),
         tag("p", text),
         tag("p", tag("a", "All pipelines", href="/"), class_="back"),
+        follows=follows,
     )
 
 
@@ -101,7 +111,7 @@ def no_drawing(why: str) -> Html:
 # -- the frame ----------------------------------------------------------------------------------
 
 
-def _page(title: str, time: str | None, *main: Child) -> Html:
+def _page(title: str, time: str | None, *main: Child, follows: bool = True) -> Html:
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -110,7 +120,7 @@ def _page(title: str, time: str | None, *main: Child) -> Html:
         tag("title", f"{title} - local Data Pipeline"),
         tag("link", rel="icon", href="/page.svg", type="image/svg+xml"),
         tag("link", rel="stylesheet", href="/page.css"),
-        tag("script", src="/page.js", defer=True),
+        tag("script", src="/page.js", defer=True) if follows else None,
     )
     body = tag(
         "body",
@@ -123,7 +133,9 @@ def _page(title: str, time: str | None, *main: Child) -> Html:
             tag("span", role="status", id="news"),
         ),
         tag("main", *main, id="main", tabindex="-1"),
-        tag("noscript", tag("p", "Without JavaScript, reload the page to see what has changed.")),
+        tag("noscript", tag("p", "Without JavaScript, reload the page to see what has changed."))
+        if follows
+        else None,
     )
     return join(Html("<!doctype html>"), tag("html", head, body, lang="en"))
 
@@ -237,30 +249,28 @@ def _pipeline_cells(line: PipelineLine) -> Iterator[Child]:
     yield _time(line.next_run)
 
 
-def _worker_groups(tasks: Sequence[HeldTask], pollers: Mapping[str, Sequence[str | None]]) -> Child:
-    by_group: defaultdict[str, list[HeldTask]] = defaultdict(list)
-    for task in tasks:
-        by_group[task.worker_group].append(task)
-    groups = sorted(by_group.keys() | pollers.keys())
+def _worker_groups(seen: Overview, pollers: Mapping[str, Sequence[str | None]]) -> Child:
+    tasks: defaultdict[tuple[str, bool], list[HeldTask]] = defaultdict(list)
+    for task in seen.tasks:
+        tasks[task.worker_group, task.handed_over].append(task)
+    groups = sorted({group for group, _ in tasks} | pollers.keys())
     if not groups:
         return _nothing("Nobody polls for tasks, and none is ready.")
-    return _table(
-        ("Worker group", "Pollers", "Ready", "With a runner"),
-        (
-            (
-                tag("strong", group),
-                _pollers(pollers.get(group, ()), by_group[group]),
-                _tasks([each for each in by_group[group] if not each.handed_over]),
-                _tasks([each for each in by_group[group] if each.handed_over]),
-            )
-            for group in groups
-        ),
-    )
+
+    def row(group: str) -> list[Child]:
+        ready, held = (group, False), (group, True)
+        return [
+            tag("strong", group),
+            _pollers(pollers.get(group, ()), waits=bool(tasks[ready])),
+            _tasks(tasks[ready], seen.task_counts.get(ready, 0)),
+            _tasks(tasks[held], seen.task_counts.get(held, 0)),
+        ]
+
+    return _table(("Worker group", "Pollers", "Ready", "With a runner"), map(row, groups))
 
 
-def _pollers(hosts: Sequence[str | None], tasks: Sequence[HeldTask]) -> Child:
+def _pollers(hosts: Sequence[str | None], *, waits: bool) -> Child:
     if not hosts:
-        waits = any(not each.handed_over for each in tasks)
         return tag("span", "nobody polls", class_="warning") if waits else None
     counted = Counter(host or "without a hostname" for host in hosts)
     items = [
@@ -270,10 +280,13 @@ def _pollers(hosts: Sequence[str | None], tasks: Sequence[HeldTask]) -> Child:
     return tag("ul", items)
 
 
-def _tasks(tasks: Sequence[HeldTask]) -> Child:
+def _tasks(tasks: Sequence[HeldTask], count: int) -> Child:
     if not tasks:
         return None
-    return tag("ul", [tag("li", _task(each)) for each in tasks])
+    rest = count - len(tasks)
+    return tag("ul", [tag("li", _task(each)) for each in tasks]), (
+        _nothing(f"And {rest} more.") if rest > 0 else None
+    )
 
 
 def _task(task: HeldTask) -> Child:
@@ -318,6 +331,22 @@ def _times_of(seen: PipelineSight) -> Iterator[tuple[str, Child]]:
     yield "Finished", _time(seen.finished)
     yield "Unique id", seen.unique_id
     yield "Tags", [(tag("span", f"{key}: {text}", class_="chip"), " ") for key, text in seen.tags]
+
+
+def _errors(seen: PipelineSight) -> Child:
+    rest = len(seen.errors) - _ERRORS
+    return (
+        tag("p", "The definition that was put last cannot be activated."),
+        tag(
+            "ul",
+            [
+                tag("li", tag("code", each), ": " if each else None, text, class_="text")
+                for each, text in seen.errors[:_ERRORS]
+            ],
+            class_="error",
+        ),
+        _nothing(f"And {rest} more.") if rest > 0 else None,
+    )
 
 
 def _newer(seen: PipelineSight) -> Child:

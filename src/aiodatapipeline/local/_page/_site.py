@@ -13,6 +13,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, unquote
@@ -155,6 +156,12 @@ _HEADERS: Mapping[str, str] = {
 
 def _html(page: Html, status: int = 200) -> Reply:
     return Reply(status, page.encode(errors="replace"), {"content-type": _HTML, **_HEADERS})
+
+
+def refusing_page(text: str, status: int) -> Reply:
+    """Refuse what a browser asks for: AWS's JSON, it would take for a file to save."""
+    message = f"{text[:1].upper()}{text[1:]}."
+    return _html(render_message(HTTPStatus(status).phrase, message, follows=False), status)
 
 
 def _failed(error: StoreError) -> Reply:

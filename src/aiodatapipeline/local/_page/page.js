@@ -3,6 +3,8 @@
 // that whatever the reader has opened, scrolled to or focused stays as it is.
 
 const EVERY = 1500;
+const LATE = 5000;
+const SILENCE = "The service does not answer";
 const button = document.getElementById("follow");
 const news = document.getElementById("news");
 let following = true;
@@ -67,9 +69,19 @@ function changeChildren(old, fresh) {
   }
 }
 
+async function request() {
+  // Of a service that hangs an answer may come yet, and is waited for.
+  const late = setTimeout(() => tell(SILENCE), LATE);
+  try {
+    return await fetch(location.href, { cache: "no-store" });
+  } finally {
+    clearTimeout(late);
+  }
+}
+
 async function look() {
   try {
-    const answer = await fetch(location.href, { cache: "no-store" });
+    const answer = await request();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!page.getElementById("main")) throw new Error("no page");
     document.title = page.title;
@@ -78,7 +90,7 @@ async function look() {
     }
     tell("");
   } catch {
-    tell("The service does not answer");
+    tell(SILENCE);
   }
 }
 

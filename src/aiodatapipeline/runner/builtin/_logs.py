@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from aiodatapipeline.runner._places import Place
 from aiodatapipeline.runner._task import TaskInfo
+from aiodatapipeline.runner.builtin._places import Place
 
 STDOUT, STDERR, ACTIVITY = "StdOutput", "StdError", "Activity.log"
 

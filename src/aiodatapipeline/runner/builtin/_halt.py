@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from aiodatapipeline.runner._aside import to_its_end
 from aiodatapipeline.runner._task import Task
+from aiodatapipeline.runner.builtin._aside import to_its_end
 
 ResultT = TypeVar("ResultT")
 

@@ -14,9 +14,9 @@ from typing import BinaryIO
 from aiohttp import ClientError as HttpError
 from botocore import exceptions
 
-from aiodatapipeline.runner._aside import opened, to_its_end
-from aiodatapipeline.runner._aws import AwsClient
-from aiodatapipeline.runner._places import StorageError
+from aiodatapipeline.runner.builtin._aside import opened, to_its_end
+from aiodatapipeline.runner.builtin._aws import AwsClient
+from aiodatapipeline.runner.builtin._places import StorageError
 
 # S3 takes 10,000 parts of 5 MiB and more. Source: S3 user guide, "Amazon S3 multipart upload
 # limits".

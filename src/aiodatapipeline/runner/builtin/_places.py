@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from aiodatapipeline.runner._aside import in_thread
+from aiodatapipeline.runner.builtin._aside import in_thread
 
 # How many files of a directory are carried at once.
 _AT_ONCE = 8

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiodatapipeline.definition._layout import (
+from aiodatapipeline.definition._drawing._layout import (
     BOX_GAP,
     CHANNEL,
     LANE_GAP,

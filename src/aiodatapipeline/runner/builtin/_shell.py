@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
-from aiodatapipeline.runner._aside import to_its_end
+from aiodatapipeline.runner.builtin._aside import to_its_end
 
 # Between two looks at whether a process group is gone, of which nothing tells: the first and the
 # longest. Seconds.

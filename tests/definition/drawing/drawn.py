@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 
 from aiodatapipeline.definition import Definition
-from aiodatapipeline.definition._graph import Graph, read_graph
+from aiodatapipeline.definition._drawing._graph import Graph, read_graph
 from tests.definition.strategies import Body, names, texts
 
 EVERY_KIND: Body = {

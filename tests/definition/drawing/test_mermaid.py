@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiodatapipeline.definition._graph import Graph, printable
-from aiodatapipeline.definition._mermaid import draw_mermaid
-from tests.definition.drawn import STATUSES, any_graphs, graph
+from aiodatapipeline.definition._drawing._graph import Graph, printable
+from aiodatapipeline.definition._drawing._mermaid import draw_mermaid
+from tests.definition.drawing.drawn import STATUSES, any_graphs, graph
 from tests.definition.strategies import texts
 
 # Letters, digits, spaces and entities: between quotes, nothing of it has another meaning.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiodatapipeline.definition import Definition, DefinitionError
-from aiodatapipeline.definition._graph import (
+from aiodatapipeline.definition._drawing._graph import (
     FAN,
     MAX_LABEL,
     MAX_LINES,

@@ -11,16 +11,23 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from aiodatapipeline.runner._halt import Halt, in_own_thread, teller
 from aiodatapipeline.runner._handlers import read
-from aiodatapipeline.runner._places import StorageError, files_below, inside
-from aiodatapipeline.runner._records import BATCH, Format, Reader, RecordError, Value, Writer
-from aiodatapipeline.runner._staging import S3DataNode, look_up
-from aiodatapipeline.runner._tables import Table
 from aiodatapipeline.runner._task import Task, TaskFailed
+from aiodatapipeline.runner.builtin._halt import Halt, in_own_thread, teller
+from aiodatapipeline.runner.builtin._places import StorageError, files_below, inside
+from aiodatapipeline.runner.builtin._records import (
+    BATCH,
+    Format,
+    Reader,
+    RecordError,
+    Value,
+    Writer,
+)
+from aiodatapipeline.runner.builtin._staging import S3DataNode, look_up
+from aiodatapipeline.runner.builtin._tables import Table
 
 if TYPE_CHECKING:
-    from aiodatapipeline.runner._sql import Rows
+    from aiodatapipeline.runner.builtin._sql import Rows
 
 GZ = ".gz"
 

@@ -15,9 +15,17 @@ from html import escape
 from itertools import zip_longest
 from typing import TypeAlias
 
-from aiodatapipeline.definition._graph import Edge, Flow, Graph, Node, Role, Stage
-from aiodatapipeline.definition._layout import TURN, Box, Layout, Line, Place, Point, lay_out
-from aiodatapipeline.definition._palette import DARK, DASHES, LIGHT, Ground
+from aiodatapipeline.definition._drawing._graph import Edge, Flow, Graph, Node, Role, Stage
+from aiodatapipeline.definition._drawing._layout import (
+    TURN,
+    Box,
+    Layout,
+    Line,
+    Place,
+    Point,
+    lay_out,
+)
+from aiodatapipeline.definition._drawing._palette import DARK, DASHES, LIGHT, Ground
 
 # Pixels. Baselines are counted from the upper edge of a box or of the legend.
 _NAME_SIZE, _NAME_BASE = 13.0, 20.0

@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import ClientError as HttpError
 from botocore import exceptions
 
-from aiodatapipeline.runner._aws import AwsClient
-from aiodatapipeline.runner._jdbc import Address, AddressError, NotAskedError, address_of
+from aiodatapipeline.runner.builtin._aws import AwsClient
+from aiodatapipeline.runner.builtin._jdbc import Address, AddressError, NotAskedError, address_of
 
 # Source: Engine of CreateDBInstance in the API reference of RDS.
 _ENGINES = {

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from aiodatapipeline.definition import Definition, DefinitionError
-from aiodatapipeline.definition._draw import Drawing
-from tests.definition.drawn import EVERY_KIND, STATUSES
+from aiodatapipeline.definition._drawing import Drawing
+from tests.definition.drawing.drawn import EVERY_KIND, STATUSES
 
 DEFINITION = Definition.from_mapping(EVERY_KIND)
 

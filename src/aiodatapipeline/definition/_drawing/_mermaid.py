@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from aiodatapipeline.definition._graph import Flow, Graph, Role
-from aiodatapipeline.definition._palette import LIGHT, Paint, paint
+from aiodatapipeline.definition._drawing._graph import Flow, Graph, Role
+from aiodatapipeline.definition._drawing._palette import LIGHT, Paint, paint
 
 _SHAPES = {
     Role.ACTIVITY: ("(", ")"),

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiodatapipeline.definition._dot import draw_dot
-from aiodatapipeline.definition._graph import Graph, printable
-from tests.definition.drawn import STATUSES, any_graphs, graph
+from aiodatapipeline.definition._drawing._dot import draw_dot
+from aiodatapipeline.definition._drawing._graph import Graph, printable
+from tests.definition.drawing.drawn import STATUSES, any_graphs, graph
 from tests.definition.strategies import texts
 
 # The language, as far as it is used. Source: The DOT Language, graphviz.org.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from aiodatapipeline.definition._graph import Edge, Flow, Graph, Node, Role, Stage
-from aiodatapipeline.definition._palette import LIGHT, Paint, paint
+from aiodatapipeline.definition._drawing._graph import Edge, Flow, Graph, Node, Role, Stage
+from aiodatapipeline.definition._drawing._palette import LIGHT, Paint, paint
 
 _SHAPES = {
     Role.ACTIVITY: "box",

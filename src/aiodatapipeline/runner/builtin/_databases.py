@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from aiodatapipeline.models import PipelineObject, Ref
-from aiodatapipeline.runner._halt import Halt
 from aiodatapipeline.runner._handlers import read
-from aiodatapipeline.runner._jdbc import Address, AddressError, read_address
-from aiodatapipeline.runner._staging import look_up
 from aiodatapipeline.runner._task import Task, TaskFailed
+from aiodatapipeline.runner.builtin._halt import Halt
+from aiodatapipeline.runner.builtin._jdbc import Address, AddressError, read_address
+from aiodatapipeline.runner.builtin._staging import look_up
 
 if TYPE_CHECKING:
-    from aiodatapipeline.runner._sql import Mode, Session
+    from aiodatapipeline.runner.builtin._sql import Mode, Session
 
 # A shorter value would be found in words that have nothing to do with it.
 _SECRET = 4
@@ -51,7 +51,7 @@ class Login:
             TaskFailed: SQLAlchemy is not installed.
         """
         try:
-            from aiodatapipeline.runner._sql import connected  # noqa: PLC0415
+            from aiodatapipeline.runner.builtin._sql import connected  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise TaskFailed(
                 "NotInstalled",
@@ -128,7 +128,7 @@ async def _address(found: _Database) -> Address:
     name = found.rds_instance_id or found.cluster_id
     if name is None:
         raise AddressError("it has no connectionString, rdsInstanceId or clusterId")
-    from aiodatapipeline.runner import _rds  # noqa: PLC0415  # takes half a second
+    from aiodatapipeline.runner.builtin import _rds  # noqa: PLC0415  # takes half a second
 
     ask = _rds.instance if found.rds_instance_id else _rds.cluster
     return await ask(name, found.region, found.jdbc_properties)

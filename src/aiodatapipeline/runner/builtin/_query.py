@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aiodatapipeline.runner._databases import Login
-from aiodatapipeline.runner._halt import Halt, in_own_thread, teller
-from aiodatapipeline.runner._statements import Statement, manages_transactions, statements
 from aiodatapipeline.runner._task import Task, TaskFailed
+from aiodatapipeline.runner.builtin._databases import Login
+from aiodatapipeline.runner.builtin._halt import Halt, in_own_thread, teller
+from aiodatapipeline.runner.builtin._statements import Statement, manages_transactions, statements
 
 if TYPE_CHECKING:
-    from aiodatapipeline.runner._sql import Mode
+    from aiodatapipeline.runner.builtin._sql import Mode
 
 
 async def query(

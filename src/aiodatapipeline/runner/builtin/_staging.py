@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from aiodatapipeline.models import PipelineObject, Ref
 from aiodatapipeline.runner._handlers import read
-from aiodatapipeline.runner._places import Place, StorageError, fetch_all, inside, put_all
-from aiodatapipeline.runner._storage import Storage
 from aiodatapipeline.runner._task import Task, TaskFailed
+from aiodatapipeline.runner.builtin._places import Place, StorageError, fetch_all, inside, put_all
+from aiodatapipeline.runner.builtin._storage import Storage
 
 NODE = "S3DataNode"
 

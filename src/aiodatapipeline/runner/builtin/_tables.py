@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from aiodatapipeline.models import PipelineObject, Ref
-from aiodatapipeline.runner._databases import Login, find_database, login
 from aiodatapipeline.runner._handlers import read
-from aiodatapipeline.runner._statements import Statement, statements
 from aiodatapipeline.runner._task import Task, TaskFailed
+from aiodatapipeline.runner.builtin._databases import Login, find_database, login
+from aiodatapipeline.runner.builtin._statements import Statement, statements
 
 if TYPE_CHECKING:
-    from aiodatapipeline.runner._sql import Rows, Session
+    from aiodatapipeline.runner.builtin._sql import Rows, Session
 
 TYPES = ("SqlDataNode", "MySqlDataNode")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiodatapipeline.definition._dot import draw_dot
+from aiodatapipeline.definition._drawing._dot import draw_dot
+from aiodatapipeline.definition._drawing._graph import printable, read_graph
+from aiodatapipeline.definition._drawing._mermaid import draw_mermaid
+from aiodatapipeline.definition._drawing._svg import draw_svg
 from aiodatapipeline.definition._file import Definition
-from aiodatapipeline.definition._graph import printable, read_graph
-from aiodatapipeline.definition._mermaid import draw_mermaid
-from aiodatapipeline.definition._svg import draw_svg
 
 __all__ = ["Drawing"]
 

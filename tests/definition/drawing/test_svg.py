@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from aiodatapipeline.definition._graph import Graph, Stage, printable
-from aiodatapipeline.definition._palette import DARK, LIGHT, Ground, Paint
-from aiodatapipeline.definition._svg import draw_svg
-from tests.definition.drawn import STATUSES, any_graphs, graph
+from aiodatapipeline.definition._drawing._graph import Graph, Stage, printable
+from aiodatapipeline.definition._drawing._palette import DARK, LIGHT, Ground, Paint
+from aiodatapipeline.definition._drawing._svg import draw_svg
+from tests.definition.drawing.drawn import STATUSES, any_graphs, graph
 from tests.definition.strategies import texts
 
 SVG = "{http://www.w3.org/2000/svg}"

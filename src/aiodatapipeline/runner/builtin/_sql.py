@@ -14,11 +14,11 @@ import sqlalchemy
 from sqlalchemy import exc
 from sqlalchemy.pool import NullPool
 
-from aiodatapipeline.runner._databases import Login
-from aiodatapipeline.runner._halt import Halt
-from aiodatapipeline.runner._records import BATCH, text_of
-from aiodatapipeline.runner._statements import Statement
 from aiodatapipeline.runner._task import TaskFailed
+from aiodatapipeline.runner.builtin._databases import Login
+from aiodatapipeline.runner.builtin._halt import Halt
+from aiodatapipeline.runner.builtin._records import BATCH, text_of
+from aiodatapipeline.runner.builtin._statements import Statement
 
 _PLACEHOLDERS = {"qmark": "?", "format": "%s", "pyformat": "%s"}
 # What SQLite has types for; the rest it gets as text, of which its columns make what they are of.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiodatapipeline.definition._graph import Flow, Node, Role, Stage
+from aiodatapipeline.definition._drawing._graph import Flow, Node, Role, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aiodatapipeline.runner._places import LocalPlace, Place
+from aiodatapipeline.runner.builtin._places import LocalPlace, Place
 
 if TYPE_CHECKING:
-    from aiodatapipeline.runner._s3 import S3
+    from aiodatapipeline.runner.builtin._s3 import S3
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """Where S3 is. Credentials come from where AWS's tools look for them."""
-
-    region_name: str | None = None
-    endpoint_url: str | None = None
 
 
 class Storage:
     """Makes places of addresses; closes what they used in the end.
 
     Nothing of S3 is imported or opened before an address in it is used.
+
+    Args:
+        region_name: The region of S3; that of the environment or the profile if None.
+        endpoint_url: Another S3 than AWS's.
     """
 
-    def __init__(self, settings: S3Settings | None = None) -> None:
-        self._settings = settings or S3Settings()
+    def __init__(self, region_name: str | None = None, endpoint_url: str | None = None) -> None:
+        self._region_name, self._endpoint_url = region_name, endpoint_url
         self._s3: S3 | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,8 +62,9 @@ class Storage:
         bucket, _, key = address[scheme.end() :].partition("/")
         if not bucket:
             raise ValueError(f"{address!r} names no bucket: it should be s3://bucket/key")
-        from aiodatapipeline.runner._s3 import S3, S3Place  # noqa: PLC0415  # takes half a second
+        # Takes half a second.
+        from aiodatapipeline.runner.builtin._s3 import S3, S3Place  # noqa: PLC0415
 
         if self._s3 is None:
-            self._s3 = S3(self._settings.region_name, self._settings.endpoint_url)
+            self._s3 = S3(self._region_name, self._endpoint_url)
         return S3Place(self._s3, bucket, key, encrypted)

@@ -12,14 +12,20 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from aiodatapipeline.runner._aside import in_thread
-from aiodatapipeline.runner._places import StorageError, fetch_all, files_below, inside, put_all
-from aiodatapipeline.runner._rows import GZ, gzip_told, load, transfer, unload
-from aiodatapipeline.runner._staging import NODE, Count, S3DataNode, look_up, read_node
-from aiodatapipeline.runner._storage import Storage
-from aiodatapipeline.runner._tables import TYPES as TABLES
-from aiodatapipeline.runner._tables import Table
 from aiodatapipeline.runner._task import Task, TaskFailed
+from aiodatapipeline.runner.builtin._aside import in_thread
+from aiodatapipeline.runner.builtin._places import (
+    StorageError,
+    fetch_all,
+    files_below,
+    inside,
+    put_all,
+)
+from aiodatapipeline.runner.builtin._rows import GZ, gzip_told, load, transfer, unload
+from aiodatapipeline.runner.builtin._staging import NODE, Count, S3DataNode, look_up, read_node
+from aiodatapipeline.runner.builtin._storage import Storage
+from aiodatapipeline.runner.builtin._tables import TYPES as TABLES
+from aiodatapipeline.runner.builtin._tables import Table
 
 _CHUNK = 1024 * 1024
 
