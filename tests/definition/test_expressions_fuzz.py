@@ -10,7 +10,6 @@ import random
 import time
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +26,9 @@ from aiodatapipeline.definition.expressions import (
 # Seconds for one case: a hundred times what the slowest needs, for machines that do much else.
 PATIENCE = 2.0
 fuzz = settings(deadline=timedelta(seconds=PATIENCE), suppress_health_check=[HealthCheck.too_slow])
+
+# Each is as large as a text may be.
+large = settings(max_examples=settings().max_examples // 5)
 
 NAMES = ("x", "list", "@scheduledStartTime", "*secret", "input", "node", "nope", "self", "day")
 FUNCTIONS = (
@@ -177,7 +179,8 @@ def test_any_limits_are_kept(text: str, scope: Anything, limits: Limits) -> None
         assert len(items) <= limits.steps
 
 
-@pytest.mark.parametrize("seed", range(20))
+@large
+@given(st.integers(0))
 def test_long_texts_of_random_pieces_are_read_in_time(seed: int) -> None:
     """Beyond what hypothesis makes: a full field, and a hundred times that."""
     chance = random.Random(seed)
@@ -194,7 +197,8 @@ def test_long_texts_of_random_pieces_are_read_in_time(seed: int) -> None:
     assert time.perf_counter() - start < PATIENCE
 
 
-@pytest.mark.parametrize("seed", range(20))
+@large
+@given(st.integers(0))
 def test_full_fields_of_good_expressions_are_evaluated_in_time(seed: int) -> None:
     chance = random.Random(seed)
     good = ("x", "list", "-x", "(x + 1)", "list * 2", "day('2011-05-24')", "x ^ 0.5")
