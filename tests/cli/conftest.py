@@ -225,10 +225,11 @@ class Served:
 
         async def rest() -> None:
             while True:
-                await asyncio.sleep(0.001)  # let others ask, too
-                await self._polled(group)
-                if OVER.issuperset((await self._statuses(pipeline_id)).values()):
-                    await self.clock.advance(HOLD)
+                await asyncio.sleep(0.005)  # let others ask, too
+                if self.service.worker_groups.get(group):
+                    statuses = await self._statuses(pipeline_id)
+                    if OVER.issuperset(statuses.values()):
+                        await self.clock.advance(HOLD)
 
         resting = self._thread.begin(rest())
         try:
