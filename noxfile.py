@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 import tempfile
@@ -175,6 +176,25 @@ def package(session: nox.Session) -> None:
         same(session, "the sdist", packed, tracked | {"PKG-INFO"})
         files = set(zipfile.ZipFile(wheel).namelist())
         same(session, "the wheel", {name for name in files if ".dist-info/" not in name}, ours)
+        as_the_pages_say(session, sdist, wheel)
+
+
+def as_the_pages_say(session: nox.Session, sdist: Path, wheel: Path) -> None:
+    """Type what the pages say of installing, in a checkout; pip finds the wheel by its name."""
+    home = sdist.parent
+    with tarfile.open(sdist) as archive:
+        archive.extractall(home, filter="data")
+    name, version, *_ = wheel.name.split("-")
+    Path(home, "constraints").write_text(f"{name}=={version}\n")
+    typed: str = session.run("python", "-P", "tests/pages.py", silent=True)
+    Path(home, "script").write_text(f". {home}/new/bin/activate\n{typed}")
+    session.run("python", "-m", "venv", str(home / "new"))
+    env = {"PIP_CONSTRAINT": str(home / "constraints"), "PIP_FIND_LINKS": str(home)}
+    with session.chdir(home / f"{name}-{version}"):
+        said: str = session.run("bash", str(home / "script"), env=env, external=True, silent=True)
+    # Which pip does not mind.
+    if missing := re.findall(r".*does not provide the extra.*", said):
+        session.error(*missing)
 
 
 def same(session: nox.Session, what: str, found: set[str], expected: set[str]) -> None:

@@ -32,6 +32,10 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"aiodatapipeline {release}"
 html_copy_source = html_show_copyright = False
+# What is copied of a block is what is typed.
+copybutton_prompt_text = r"\$ |> ?"
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 myst_enable_extensions = ["substitution"]
 myst_heading_anchors = 3

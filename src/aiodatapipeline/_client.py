@@ -852,6 +852,11 @@ class DataPipelineClient:
         """
         return await _waiters.wait_until_ended(self, pipeline_id, timeout, interval)
 
+    async def _pause(self, seconds: float) -> float:
+        """Wait from one look of a waiter to the next, and give how much of it was skipped."""
+        await asyncio.sleep(seconds)
+        return 0.0
+
 
 def _in_another_loop() -> ClientClosedError:
     return ClientClosedError(

@@ -51,7 +51,7 @@ async def wait_for_state(
     def seen() -> str:
         return f"pipeline {pipeline_id} is {state or 'in no state'}, not {' or '.join(states)}"
 
-    return await _until(look, seen, timeout, interval)
+    return await _until(client, look, seen, timeout, interval)
 
 
 async def wait_until_deleted(
@@ -66,7 +66,7 @@ async def wait_until_deleted(
             return True
         return None
 
-    await _until(look, lambda: f"pipeline {pipeline_id} is still there", timeout, interval)
+    await _until(client, look, lambda: f"pipeline {pipeline_id} is still there", timeout, interval)
 
 
 async def wait_until_ended(
@@ -95,10 +95,11 @@ async def wait_until_ended(
             f"such as {waiting[0]}"
         )
 
-    return await _until(look, seen, timeout, interval)
+    return await _until(client, look, seen, timeout, interval)
 
 
 async def _until(
+    client: DataPipelineClient,
     look: Callable[[], Awaitable[FoundT | None]],
     seen: Callable[[], str],
     timeout: float,
@@ -132,4 +133,4 @@ async def _until(
         left = end - time.monotonic()
         if left <= 0:
             raise WaitTimeoutError(f"{told}, after {timeout:g} s") from failure
-        await asyncio.sleep(min(interval, left))
+        end -= await client._pause(min(interval, left))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # ours

@@ -230,8 +230,7 @@ class _JavaScript:
 
 @asynccontextmanager
 async def javascript() -> AsyncGenerator[Speaker]:
-    if missing := _missing_for_javascript():
-        pytest.skip(missing)
+    javascript_home()  # or there is nothing to try
     process = await asyncio.create_subprocess_exec(
         "node", str(_SCRIPT), stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**20
     )
@@ -243,10 +242,15 @@ async def javascript() -> AsyncGenerator[Speaker]:
 
 
 @cache
-def _missing_for_javascript() -> str:
-    find = ["node", "-e", f"require.resolve({_PACKAGE!r})"]
+def javascript_home() -> Path:
+    """The directory below which node finds the SDK. Without one, the test is skipped."""
+    find = ["node", "-p", f"require.resolve({_PACKAGE!r})"]
     try:
-        found = subprocess.run(find, cwd=_SCRIPT.parent, capture_output=True, check=False)
+        found = subprocess.run(
+            find, cwd=_SCRIPT.parent, capture_output=True, check=False, text=True
+        )
     except FileNotFoundError:
-        return "node is not on the path"
-    return f"node finds no {_PACKAGE}: see 'nox -s javascript'" if found.returncode else ""
+        pytest.skip("node is not on the path")
+    if found.returncode:
+        pytest.skip(f"node finds no {_PACKAGE}: see 'nox -s javascript'")
+    return Path(found.stdout.partition("node_modules")[0])

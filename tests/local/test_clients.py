@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,10 +34,12 @@ from tests.local.speakers import (
     as_ours,
     boto3,
     javascript,
+    javascript_home,
     ours,
     settings,
     wire,
 )
+from tests.pages import Block, blocks
 
 
 class Told:
@@ -292,3 +295,18 @@ async def test_a_client_signs_as_is_verified(
 
     assert made["pipelineId"].startswith("df-")
     assert (refused["code"], refused["status"]) == ("InvalidSignatureException", 400)
+
+
+@pytest.mark.parametrize("block", [*blocks("javascript")], ids=lambda block: block.page)
+async def test_the_javascript_of_a_page_makes_a_pipeline(block: Block) -> None:
+    async with LocalDataPipeline() as service, service.client() as client:
+        node = await asyncio.create_subprocess_exec(
+            "node", "--input-type=module", "--eval",
+            block.text.replace("http://127.0.0.1:4180", service.endpoint_url),
+            cwd=javascript_home(), stderr=subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(PATIENCE):
+            _, told = await node.communicate()
+        made = [pipeline.name async for pipeline in client.list_pipelines()]
+
+    assert made == ["nightly"], told

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -14,7 +17,12 @@ import pytest
 
 from aiodatapipeline.runner import TaskRunner
 from aiodatapipeline.runner.health import HealthServer
+from tests.pages import blocks
 from tests.runner.bed import Call, Fault, activity, bed, error, waits
+
+# What Kubernetes and Docker are told.
+PROBE = r"Probe:\n  httpGet: \{ path: (\S+), port: 8080 \}"
+CHECK = r"HEALTHCHECK CMD (.*)"
 
 
 def ask(url: str, method: str = "GET") -> tuple[int, dict[str, Any]]:
@@ -53,6 +61,29 @@ async def test_a_runner_is_ready_while_it_works_and_alive_from_first_to_last() -
     assert ready == (200, {**told, "status": "ok", "running": 1})
     assert draining == (503, {**told, "status": "stopping", "running": 1})
     assert over == (503, {**told, "status": "stopped", "running": 0})
+
+
+async def test_the_probes_of_the_pages_find_a_runner_that_works_and_miss_one_that_is_gone() -> None:
+    paths = [found for each in blocks("yaml") for found in re.findall(PROBE, each.text)]
+    checks = [found for each in blocks("dockerfile") for found in re.findall(CHECK, each.text)]
+
+    async def probe(url: str, check: str) -> int:
+        python, *words = json.loads(check.replace("http://127.0.0.1:8080", url))
+        process = await asyncio.create_subprocess_exec(
+            {"python": sys.executable}[python], *words, stderr=subprocess.DEVNULL
+        )
+        return await process.wait()
+
+    async with bed() as b:
+        runner = b.runner()
+        async with HealthServer(runner, 0) as health, b.running(runner) as run:
+            url = health.url
+            found = [(await asked(f"{url}{path}"))[0] for path in paths]
+            exits = [await probe(url, check) for check in checks]
+            await run.stop()
+    afterwards = [await probe(url, check) for check in checks]
+
+    assert (found, exits, afterwards) == ([200, 200], [0], [1])
 
 
 async def test_a_problem_makes_it_unready_and_not_dead_and_is_not_quoted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -59,6 +60,22 @@ async def test_it_can_be_stopped(reason: CancelReason, status: str | None) -> No
 
     assert seen == [reason]
     assert performance.status == status
+    assert not performance.leaked
+
+
+async def test_that_it_does_not_stop_is_seen() -> None:
+    runner, over = TaskRunner("etl"), asyncio.Event()
+
+    @runner.handler("Job")
+    async def handle(task: Task) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await over.wait()
+        await over.wait()
+
+    performance = await perform(runner, JOB, cancel=CancelReason.CANCELED, cancel_grace=0.01)
+    over.set()
+
+    assert performance.leaked
 
 
 async def test_a_precondition_is_asked_once() -> None:
@@ -74,3 +91,13 @@ async def test_a_precondition_is_asked_once() -> None:
 async def test_without_a_handler_there_is_nothing_to_call() -> None:
     with pytest.raises(LookupError, match="no handler of 'Job'"):
         await perform(TaskRunner("etl"), JOB)
+
+
+async def test_an_object_without_a_type_is_told_which_there_are() -> None:
+    runner = TaskRunner("etl")
+
+    @runner.handler("Job")
+    async def handle(task: Task) -> None: ...
+
+    with pytest.raises(LookupError, match=r"Load has no type: give it one of \['Job'\]"):
+        await perform(runner, PipelineObject.of("Load", {"command": "true"}))

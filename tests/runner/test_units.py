@@ -127,6 +127,15 @@ def test_an_async_function_runs_nowhere_but_in_the_loop() -> None:
         TaskRunner("etl").handler("Job", run_in="thread")(handle)
 
 
+def test_a_function_that_no_process_could_find_is_refused() -> None:
+    def inside(task: SyncTask) -> None: ...
+
+    hidden: list[Callable[[SyncTask], None]] = [inside, lambda _: None]
+    for each in hidden:
+        with pytest.raises(TypeError, match="of Job is not at the top of a module"):
+            TaskRunner("etl").handler("Job", run_in="process")(each)
+
+
 def test_there_is_no_other_place_to_run_in() -> None:
     def handle(task: SyncTask) -> None: ...
 

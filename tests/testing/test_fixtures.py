@@ -122,8 +122,10 @@ def test_an_address_is_for_tests_that_block_too(suite: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_a_test_that_fails_leaves_nothing_running(suite: pytest.Pytester) -> None:
-    suite.makepyfile(
+def test_a_test_that_fails_leaves_nothing_running(pytester: pytest.Pytester) -> None:
+    # The settings can ask for the fixtures, too.
+    pytester.makeini(f"{INI}addopts = -p aiodatapipeline.testing.fixtures\n")
+    pytester.makepyfile(
         """
         import threading
 
@@ -135,7 +137,7 @@ def test_a_test_that_fails_leaves_nothing_running(suite: pytest.Pytester) -> Non
         """
     )
 
-    suite.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(failed=1, passed=1)
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(failed=1, passed=1)
 
 
 def test_nobody_gets_the_fixtures_without_asking_for_them(pytester: pytest.Pytester) -> None:

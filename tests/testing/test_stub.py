@@ -35,6 +35,7 @@ from aiodatapipeline import (
     TaskNotFoundException,
     TaskStatus,
     ThrottlingException,
+    WaitTimeoutError,
 )
 from aiodatapipeline.models import (
     Field,
@@ -150,6 +151,19 @@ async def test_a_function_that_gives_no_response_is_told_on() -> None:
             await finish(client)
 
 
+async def test_a_function_that_raises_an_error_without_a_code_is_told_on() -> None:
+    stub = StubTransport()
+
+    def refuse(_: SetTaskStatusRequest) -> SetTaskStatusResponse:
+        raise ServiceError("no")
+
+    stub.on(SetTaskStatusRequest).answers(refuse)
+
+    async with stub.client() as client:
+        with pytest.raises(TypeError, match="a ServiceError needs a code"):
+            await finish(client)
+
+
 # -- errors -------------------------------------------------------------------------------
 
 
@@ -250,17 +264,28 @@ async def test_pages_are_followed_by_their_markers() -> None:
     stub.assert_all_used()
 
 
-async def test_a_waiter_asks_until_it_is_so() -> None:
+async def test_a_waiter_asks_until_it_is_so_and_skips_the_time_between() -> None:
     stub = StubTransport()
     stub.on(DescribePipelinesRequest).returns(described("PENDING"), described("SCHEDULED"))
 
-    async with stub.client() as client:
-        pipeline = await client.wait_for_pipeline_state(
-            "df-1", "SCHEDULED", timeout=5, interval=0.001
-        )
+    async with stub.client() as client, asyncio.timeout(5):
+        pipeline = await client.wait_for_pipeline_state("df-1", "SCHEDULED", timeout=300)
 
     assert pipeline.state == "SCHEDULED"
     assert len(stub.calls_of(DescribePipelinesRequest)) == 2
+
+
+async def test_a_waiter_gives_up_after_as_many_looks_as_its_time_has_room_for() -> None:
+    stub = StubTransport()
+    stub.on(DescribePipelinesRequest).returns(described("PENDING"))
+
+    async with stub.client() as client, asyncio.timeout(5):
+        with pytest.raises(WaitTimeoutError, match="is PENDING, not SCHEDULED, after 300 s"):
+            await client.with_options(max_attempts=1).wait_for_pipeline_state(
+                "df-1", "SCHEDULED", timeout=300, interval=60
+            )
+
+    assert len(stub.calls) == 6
 
 
 # -- which script -------------------------------------------------------------------------
@@ -331,6 +356,35 @@ async def test_the_log_has_the_requests_as_models_in_the_order_in_which_they_cam
     assert stub.calls_of(PollForTaskRequest) == []
 
 
+async def test_the_one_call_of_a_kind_is_given() -> None:
+    stub = StubTransport()
+    stub.on(SetTaskStatusRequest).returns(DONE)
+
+    async with stub.client() as client:
+        await finish(client)
+        await finish(client, "task-2")
+
+    assert stub.call_of(SetTaskStatusRequest, task_id="task-2") == stub.calls[1]
+
+
+async def test_what_was_not_called_once_is_told_with_all_that_was() -> None:
+    stub = StubTransport()
+    stub.on(ActivatePipelineRequest).returns(ActivatePipelineResponse())
+
+    async with stub.client() as client:
+        await client.activate_pipeline("df-1")
+        await client.activate_pipeline("df-2")
+
+    with pytest.raises(AssertionError, match=r"2 calls fit \(ActivatePipelineRequest\), not"):
+        stub.call_of(ActivatePipelineRequest)
+    with pytest.raises(AssertionError) as caught:
+        stub.call_of(ActivatePipelineRequest, pipeline_id="df-3")
+    assert str(caught.value).startswith(
+        "0 calls fit (ActivatePipelineRequest, pipeline_id='df-3'), not one: "
+        "StubTransport(calls=[ActivatePipelineRequest(pipeline_id='df-1', "
+    )
+
+
 # -- strictness ---------------------------------------------------------------------------
 
 
@@ -347,7 +401,8 @@ async def test_a_call_that_nothing_is_scripted_for_says_what_it_is_and_what_is_s
         "PollForTask was called, and nothing is scripted for "
         "PollForTaskRequest(worker_group='web', hostname=None, instance_identity=None): "
         "add stub.on(PollForTaskRequest).returns(PollForTaskResponse(...)). Scripted so far: "
-        "stub.on(SetTaskStatusRequest), stub.on(PollForTaskRequest, worker_group='etl')"
+        "stub.on(SetTaskStatusRequest), stub.on(PollForTaskRequest, worker_group='etl') "
+        "(for another worker_group)"
     )
 
 
@@ -369,7 +424,10 @@ async def test_a_call_without_a_script_shows_no_secret() -> None:
     async with stub.client() as client:
         with pytest.raises(UnscriptedCallError, match="Scripted so far: nothing") as caught:
             await client.put_pipeline_definition("df-1", [node])
-        with pytest.raises(UnscriptedCallError) as of_task:
+        stub.on(SetTaskStatusRequest, task_id="task-1", task_status="FAILED").returns(DONE)
+        with pytest.raises(
+            UnscriptedCallError, match="for another task_id and task_status"
+        ) as of_task:
             await finish(client, "the-right-to-report")
 
     assert "*password" in str(caught.value)
@@ -410,16 +468,23 @@ async def test_answers_that_nobody_asked_for_are_told_in_the_end() -> None:
 
 def test_a_slip_in_a_script_is_told_where_it_is_made() -> None:
     stub = StubTransport()
-    untyped: Any = object
     wrong: Any = stub.on(SetTaskStatusRequest)
 
     with pytest.raises(TypeError, match="no member 'workergroup'; there are: worker_group, host"):
         stub.on(PollForTaskRequest, workergroup="etl")
-    with pytest.raises(TypeError, match="not the class of an operation's requests"):
-        stub.calls_of(untyped)
-    with pytest.raises(TypeError, match="by SetTaskStatusResponse, not by PollForTaskResponse"):
+    nones: list[Any] = [object, "PollForTask", PollForTaskRequest(worker_group="etl"), DONE]
+    for none in nones:
+        with pytest.raises(TypeError, match="not the class of an operation's requests"):
+            stub.calls_of(none)
+    with pytest.raises(TypeError, match=r"by SetTaskStatusResponse\(...\), not by PollForTaskResp"):
         wrong.returns(TASK)
+    with pytest.raises(TypeError, match="not by the class SetTaskStatusResponse"):
+        wrong.returns(SetTaskStatusResponse)
+    with pytest.raises(TypeError, match=r"a function answers, not SetTaskStatusResponse\(\)"):
+        wrong.answers(DONE)
     with pytest.raises(TypeError, match="raises a DataPipelineError, not ValueError"):
         wrong.raises(ValueError("no"))
+    with pytest.raises(TypeError, match=r"not its class: TaskNotFoundException\('why'\)"):
+        wrong.raises(TaskNotFoundException)
     with pytest.raises(TypeError, match="a ServiceError needs a code"):
         wrong.raises(ServiceError("no"))

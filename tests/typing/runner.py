@@ -7,7 +7,7 @@ from typing import NoReturn, assert_type
 
 from pydantic import BaseModel
 
-from aiodatapipeline import DataPipelineClient
+from aiodatapipeline import DataPipelineClient, TaskStatus
 from aiodatapipeline.models import PipelineObject
 from aiodatapipeline.runner import (
     CancelReason,
@@ -21,6 +21,7 @@ from aiodatapipeline.runner import (
     TaskRunner,
     read_outbox,
 )
+from aiodatapipeline.runner.testing import perform
 
 
 class Export(BaseModel):
@@ -95,3 +96,11 @@ async def wrong_handlers_are_refused() -> None:
 
     runner.handler("A")(blocks)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     runner.precondition("B")(says_nothing)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+
+async def a_handler_is_called_without_a_service(job: PipelineObject) -> None:
+    performance = await perform(runner, job, cancel=CancelReason.SHUTDOWN)
+
+    assert_type(performance.status, TaskStatus | None)
+    assert_type(performance.leaked, bool)
+    await perform(runner, job, cancel="shutdown")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

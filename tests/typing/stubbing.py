@@ -14,7 +14,7 @@ from aiodatapipeline import (
     TaskNotFoundException,
     Transport,
 )
-from aiodatapipeline.testing import StubTransport
+from aiodatapipeline.testing import Script, StubTransport
 
 
 def a_stub_is_a_transport(stub: StubTransport) -> None:
@@ -56,6 +56,16 @@ def a_function_is_given_the_request(stub: StubTransport) -> None:
     stub.on(SetTaskStatusRequest).answers(lambda request: request.worker_group)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownLambdaType, reportUnknownMemberType]
 
 
+def a_script_stays_one_of_its_request(stub: StubTransport) -> None:
+    script, done = stub.on(SetTaskStatusRequest), SetTaskStatusResponse()
+
+    assert_type(script, Script[SetTaskStatusRequest])
+    assert_type(script.returns(done), Script[SetTaskStatusRequest])
+    assert_type(script.raises(TaskNotFoundException("gone")), Script[SetTaskStatusRequest])
+    assert_type(script.answers(lambda _: done), Script[SetTaskStatusRequest])
+    script.returns(done).answers(lambda request: _outcome(request.task_status))
+
+
 def _outcome(status: str) -> SetTaskStatusResponse:
     return SetTaskStatusResponse()
 
@@ -63,6 +73,7 @@ def _outcome(status: str) -> SetTaskStatusResponse:
 def the_log_has_types(stub: StubTransport) -> None:
     assert_type(stub.calls_of(SetTaskStatusRequest), list[SetTaskStatusRequest])
     assert_type(stub.calls_of(PollForTaskRequest, worker_group="etl"), list[PollForTaskRequest])
+    assert_type(stub.call_of(SetTaskStatusRequest, task_id="task"), SetTaskStatusRequest)
 
 
 def only_requests_have_scripts(stub: StubTransport) -> None:

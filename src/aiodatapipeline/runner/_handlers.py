@@ -144,7 +144,8 @@ class Handlers:
 
         Raises:
             ValueError: There is a handler of that type already.
-            TypeError: A sync function without ``run_in``, or an async one with it.
+            TypeError: A sync function without ``run_in``, or an async one with it; or one for a
+                process that is not at the top of a module.
             NotImplementedError: ``run_in="process"`` on a system without groups of processes,
                 such as Windows.
         """
@@ -195,7 +196,8 @@ class Handlers:
 
         Raises:
             ValueError: There is a handler of that type already.
-            TypeError: A sync function without ``run_in``, or an async one with it.
+            TypeError: A sync function without ``run_in``, or an async one with it; or one for a
+                process that is not at the top of a module.
             NotImplementedError: ``run_in="process"`` on a system without groups of processes,
                 such as Windows.
         """
@@ -240,6 +242,11 @@ def _check(function: Callable[..., object], name: str, run_in: object) -> None:
         raise NotImplementedError(
             f"the handler of {name} cannot run in a process here: this system has no groups of "
             "processes, to end one with all that it started. Give run_in='thread' or an executor"
+        )
+    if run_in == "process" and "<" in getattr(function, "__qualname__", ""):
+        raise TypeError(
+            f"the handler of {name} is not at the top of a module, where its process looks for "
+            "it: write it there, with def"
         )
 
 

@@ -38,6 +38,8 @@ class Performance:
     error_stack_trace: str | None
     progress: Mapping[str, str | float]
     """The newest value of each field that was reported."""
+    leaked: bool = False
+    """The handler was told to stop, and did not within the ``cancel_grace``."""
 
 
 async def perform(
@@ -54,14 +56,17 @@ async def perform(
         runner: Where the handler is registered.
         attempt: A made-up object, with its ``type`` among its fields.
         others: What it refers to.
-        cancel: Have the handler stopped for this reason, as soon as it waits.
+        cancel: Have the handler stopped for this reason, as soon as it waits; one in a process
+            has not begun by then.
         cancel_grace: Seconds that it gets to stop then.
         expressions: What ``task.evaluate`` gives for an expression.
 
     Raises:
-        LookupError: There is no handler of that type.
+        LookupError: There is no handler of that type, or it has none.
     """
-    kind = attempt.string("type") or ""
+    kind = attempt.string("type")
+    if kind is None:
+        raise LookupError(f"{attempt.id} has no type: give it one of {runner.types()}")
     handler = runner.get(kind)
     if handler is None:
         raise LookupError(f"there is no handler of {kind!r}; there are of: {runner.types()}")
@@ -89,6 +94,7 @@ async def perform(
         request.error_message if request else None,
         request.error_stack_trace if request else None,
         progress,
+        job.leaked,
     )
 
 

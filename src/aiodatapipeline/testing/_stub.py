@@ -40,6 +40,14 @@ _CODES = {kind: code for code, kind in reversed(list(BY_CODE.items()))}
 _AT_ONCE = CallOptions(max_backoff=0.0)
 
 
+class _HurriedClient(DataPipelineClient):
+    """A client whose waiters take no time, and look as often as if they did."""
+
+    async def _pause(self, seconds: float) -> float:
+        await asyncio.sleep(0)
+        return seconds
+
+
 class UnscriptedCallError(AssertionError):
     """A call came that nothing was scripted for."""
 
@@ -54,9 +62,11 @@ class _Lines:
     given: int = 0
 
     def fit(self, request: Request[Any]) -> bool:
-        return isinstance(request, self.request) and all(
-            getattr(request, name) == value for name, value in self.members.items()
-        )
+        return isinstance(request, self.request) and not self.differ(request)
+
+    def differ(self, request: Request[Any]) -> list[str]:
+        """Give the names of the members that a request of this kind has other values of."""
+        return [name for name, value in self.members.items() if getattr(request, name) != value]
 
     def replace(self, other: _Lines) -> bool:
         return self.request is other.request and self.members == other.members
@@ -98,7 +108,7 @@ class Script(Generic[RequestT_co]):
 
     def returns(
         self: Script[Request[ResponseT]], answer: ResponseT, /, *more: ResponseT
-    ) -> Script[Request[ResponseT]]:
+    ) -> Script[RequestT_co]:
         """Answer with a response.
 
         Args:
@@ -111,11 +121,11 @@ class Script(Generic[RequestT_co]):
         for each in (answer, *more):
             _check_response(self._lines.request.operation, each)
         self._lines.answers.extend((answer, *more))
-        return self
+        return Script(self._lines)
 
     def raises(
         self: Script[Request[ResponseT]], error: DataPipelineError, /, *more: DataPipelineError
-    ) -> Script[Request[ResponseT]]:
+    ) -> Script[RequestT_co]:
         """Refuse a call, or have its answer lost.
 
         A ``ServiceError`` goes through the client as the service's refusal would: it is
@@ -133,21 +143,25 @@ class Script(Generic[RequestT_co]):
         for each in (error, *more):
             _check_error(each)
         self._lines.answers.extend((error, *more))
-        return self
+        return Script(self._lines)
 
     def answers(
         self: Script[Request[ResponseT]],
         function: Callable[[RequestT_co], ResponseT | Awaitable[ResponseT]],
         /,
-    ) -> Script[Request[ResponseT]]:
+    ) -> Script[RequestT_co]:
         """Have a function answer.
 
         Args:
             function: It is given the request, and returns a response or raises an error. It may
                 be a coroutine function; while it waits, the client's time limit runs.
+
+        Raises:
+            TypeError: It is no function.
         """
+        _check_function(function)
         self._lines.answers.append(function)
-        return self
+        return Script(self._lines)
 
     def __repr__(self) -> str:
         return str(self._lines)
@@ -161,6 +175,9 @@ class StubTransport:
         """The requests that came, the first one first. A repeat is one more."""
         self._script: list[_Lines] = []
         self._unscripted: list[UnscriptedCallError] = []
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(calls={self.calls!r})"
 
     def on(self, request: type[RequestT], /, **members: object) -> Script[RequestT]:
         """Begin a script for a kind of call.
@@ -194,13 +211,32 @@ class StubTransport:
         lines = _lines(request, members)
         return [each for each in self.calls if isinstance(each, request) and lines.fit(each)]
 
+    def call_of(self, request: type[RequestT], /, **members: object) -> RequestT:
+        """Give the one request of a kind that came.
+
+        Args:
+            request: Its class.
+            members: What it has. See ``on``.
+
+        Raises:
+            AssertionError: None came, or several. It says which calls there were.
+            TypeError: A request has no such member, or this is no class of requests.
+        """
+        found = self.calls_of(request, **members)
+        if len(found) != 1:
+            wanted = str(_lines(request, members)).removeprefix("stub.on")
+            raise AssertionError(f"{len(found)} calls fit {wanted}, not one: {self!r}")
+        return found[0]
+
     def client(self, *, options: CallOptions | None = None) -> DataPipelineClient:
-        """Make a client, to be opened, that asks this. It repeats calls without waiting.
+        """Make a client, to be opened, that asks this.
+
+        It repeats calls without waiting, and its waiters skip the time between two looks.
 
         Args:
             options: Time limits and attempts of its calls.
         """
-        return DataPipelineClient(transport=self, options=_AT_ONCE.override(options))
+        return _HurriedClient(transport=self, options=_AT_ONCE.override(options))
 
     def assert_all_used(self) -> None:
         """Fail if an answer was never given, or if a call had none.
@@ -228,6 +264,7 @@ class StubTransport:
         try:
             response = await _within(timeout, answer, request)
         except ServiceError as error:
+            _check_error(error)  # a function may have raised it
             return _refusal(error)
         return Reply(200, json.dumps(response.to_wire()).encode())
 
@@ -236,7 +273,7 @@ class StubTransport:
             if lines.fit(request):
                 return lines
         wanted = _Lines(type(request), {})
-        scripted = ", ".join(map(str, self._script)) or "nothing"
+        scripted = ", ".join(_why_not(each, request) for each in self._script) or "nothing"
         raise UnscriptedCallError(
             f"{request.operation} was called, and nothing is scripted for {request!r}: "
             f"add {wanted}{wanted.hint}. Scripted so far: {scripted}"
@@ -244,16 +281,22 @@ class StubTransport:
 
 
 def _lines(request: type[Request[Any]], members: Mapping[str, object]) -> _Lines:
-    row = OPERATIONS.get(getattr(request, "operation", ""))
-    if row is None:
+    if not any(request is row.request for row in OPERATIONS.values()):
         raise TypeError(f"{request!r} is not the class of an operation's requests")
     for name in members:
-        if name not in row.request.model_fields:
-            known = ", ".join(row.request.model_fields) or "none"
+        if name not in request.model_fields:
+            known = ", ".join(request.model_fields) or "none"
             raise TypeError(f"{request.__name__} has no member {name!r}; there are: {known}")
     # The models have tuples for lists.
     plain = {name: tuple(value) if _is_list(value) else value for name, value in members.items()}
     return _Lines(request, plain)
+
+
+def _why_not(lines: _Lines, request: Request[Any]) -> str:
+    # The value that came may be a secret. The name of its member is none.
+    if not isinstance(request, lines.request):
+        return str(lines)
+    return f"{lines} (for another {' and '.join(lines.differ(request))})"
 
 
 def _last(lines: _Lines) -> str:
@@ -267,13 +310,21 @@ def _is_list(value: object) -> TypeGuard[list[object]]:
 def _check_response(operation: str, answer: object) -> Response:
     wanted = OPERATIONS[operation].response
     if not isinstance(answer, wanted):
-        raise TypeError(
-            f"{operation} is answered by {wanted.__name__}, not by {type(answer).__name__}"
-        )
+        given = type(answer).__name__
+        if isinstance(answer, type):
+            given = f"the class {answer.__name__}"
+        raise TypeError(f"{operation} is answered by {wanted.__name__}(...), not by {given}")
     return answer
 
 
+def _check_function(function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"a function answers, not {function!r}: for that there is returns()")
+
+
 def _check_error(error: object) -> None:
+    if isinstance(error, type) and issubclass(error, DataPipelineError):
+        raise TypeError(f"a call raises an error, not its class: {error.__name__}('why')")
     if not isinstance(error, DataPipelineError):
         raise TypeError(f"a call raises a DataPipelineError, not {error!r}")
     if isinstance(error, ServiceError) and not _code(error):

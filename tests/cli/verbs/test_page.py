@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,27 +19,17 @@ from aiodatapipeline._clock import SystemClock
 from aiodatapipeline.local import LocalDataPipeline, VirtualClock
 from aiodatapipeline.models import PipelineObject, TaskObject
 from aiodatapipeline.runner._outbox import FileOutbox
+from tests.pages import PROMPT, Command, blocks, commands
 
-DOCS = Path(__file__).parents[3] / "docs"
-PAGES = ("tutorial.md", "how-to/command-line.md", "how-to/local-service.md")
 FORKS = Path(__file__).parent / "forks.py"
 PATIENCE = 100  # seconds, for a slow machine: some thirty commands
+LISTENING = "listening on http://127.0.0.1:4180"
 MARK = "---- the end of a command ----"
-
-
-def examples(text: str) -> Iterator[tuple[str, str]]:
-    """Every command of the console blocks, with what it prints."""
-    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            lines = example.splitlines()
-            more = next(
-                (n for n, line in enumerate(lines[1:], 1) if not line.startswith(">")), len(lines)
-            )
-            command = [
-                lines[0],
-                *(line.removeprefix(">").removeprefix(" ") for line in lines[1:more]),
-            ]
-            yield "\n".join(command), "\n".join(lines[more:])
+SESSIONS = defaultdict[str, list[Command]](list)
+ALONE = list[Command]()
+for each in commands():
+    if each.words != PROMPT and not each.installs:
+        (ALONE if each.is_alone else SESSIONS[each.page]).append(each)
 
 
 def pattern(shown: str) -> re.Pattern[str]:
@@ -86,22 +77,38 @@ def surroundings(command: Path, service: LocalDataPipeline) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES)
-async def test_the_examples_do_what_they_show(page: str, command: Path, tmp_path: Path) -> None:
-    text = (DOCS / page).read_text(encoding="utf-8")
-    if "$ curl" in text and shutil.which("curl") is None:
+@pytest.fixture
+async def directory(tmp_path: Path) -> Path:
+    """Where a command is typed: with a file of credentials, and an outcome to deliver."""
+    outbox = FileOutbox(tmp_path / "state", SystemClock())
+    attempt = PipelineObject.of("@A_Attempt=1", {"type": "ShellCommandActivity"})
+    task = TaskObject(
+        task_id="t", pipeline_id="df-1", attempt_id=attempt.id, objects={attempt.id: attempt}
+    )
+    await outbox.assigned(task, "etl", "ShellCommandActivity")
+    outbox.close()
+    (tmp_path / "credentials").write_text("AKIDEXAMPLE:a-long-secret\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", SESSIONS)
+async def test_the_sessions_of_a_page_go_as_they_show(
+    page: str, command: Path, directory: Path
+) -> None:
+    words = [each.words for each in SESSIONS[page]]
+    script = "".join(f"{each}\necho '{MARK}'\n" for each in words)
+    if "\ncurl" in script and shutil.which("curl") is None:
         pytest.skip("there is no curl")
-    admin = "/admin/" in text
+    admin = "/admin/" in script
     service = LocalDataPipeline(admin=admin, clock=VirtualClock() if admin else None)
 
     async with service:
-        found = list(examples(text.replace("http://127.0.0.1:4180", service.endpoint_url)))
-        script = "trap 'kill $(jobs -p) 2> /dev/null' EXIT\n"
-        script += "".join(f"{words}\necho '{MARK}'\n" for words, _ in found)
+        script = script.replace("http://127.0.0.1:4180", service.endpoint_url)
+        script = f"trap 'kill $(jobs -p) 2> /dev/null' EXIT\n{script}"
         done = await asyncio.to_thread(
             subprocess.run,
             ["bash", "-c", script],
-            cwd=tmp_path,
+            cwd=directory,
             env=surroundings(command, service),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -111,58 +118,56 @@ async def test_the_examples_do_what_they_show(page: str, command: Path, tmp_path
         )
 
     printed = done.stdout.split(f"{MARK}\n")
-    assert len(found) > 5
-    assert len(printed) == len(found) + 1
-    for (words, shown), output in zip(found, printed, strict=False):
-        assert pattern(shown).fullmatch(plain(output)), f"$ {words}\n{output}"
+    assert len(printed) == len(words) + 1
+    for each, output in zip(SESSIONS[page], printed, strict=False):
+        assert pattern(each.shown or "").fullmatch(plain(output)), f"$ {each.words}\n{output}"
 
 
-def by_themselves() -> Iterator[str]:
-    """The commands of all pages that are shown without what they print, or that stay."""
-    for page in sorted((DOCS.parent / "README.md", *DOCS.rglob("*.md"))):
-        run = page.is_relative_to(DOCS) and page.relative_to(DOCS).as_posix() in PAGES
-        fence = "shell-session" if run else "console"
-        text = page.read_text(encoding="utf-8")
-        for block in re.findall(rf"^```{fence}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.removeprefix("$ ").startswith("aiodatapipeline "):
-                    yield line.removeprefix("$ ")
+@pytest.mark.parametrize("unit", [each.text for each in blocks("ini")])
+def test_a_unit_of_the_pages_is_one_for_systemd(unit: str, command: Path, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd")
+    file = tmp_path / "aiodatapipeline.service"
+    file.write_text(re.sub(r"(?<=ExecStart=)\S+", str(command), unit))
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", file], capture_output=True, text=True, check=False
+    )
+
+    # It may not like others on this machine.
+    assert [line for line in done.stderr.splitlines() if file.name in line] == []
+    assert done.returncode == 0
 
 
 # What belongs to a machine, and what a test has in its place.
 HERE = {
     "/var/lib/aiodatapipeline": "state",
+    "/home/pipeline/state": "state",
+    "${STATE_DIRECTORY}": "state",
     "8080": "0",
     "0.0.0.0": "127.0.0.1",  # what is shown
     "17": "1",
 }
 
 
-@pytest.mark.parametrize("line", dict.fromkeys(by_themselves()))
+@pytest.mark.parametrize("each", {each[1:]: each for each in ALONE}.values(), ids=str)
 async def test_a_command_that_is_shown_by_itself_works(
-    line: str, command: Path, tmp_path: Path
+    each: Command, command: Path, directory: Path
 ) -> None:
-    words = [HERE.get(each, each) for each in shlex.split(line)[1:]]
-    outbox = FileOutbox(tmp_path / "state", SystemClock())
-    attempt = PipelineObject.of("@A_Attempt=1", {"type": "ShellCommandActivity"})
-    task = TaskObject(
-        task_id="t", pipeline_id="df-1", attempt_id=attempt.id, objects={attempt.id: attempt}
-    )
-    await outbox.assigned(task, "etl", "ShellCommandActivity")
-    outbox.close()
-    (tmp_path / "credentials").write_text("AKIDEXAMPLE:a-long-secret\n")
+    program, *words = (HERE.get(word, word) for word in shlex.split(each.words))
     if words[0] == "local":
         words += ["--port", "0"]
 
     async with LocalDataPipeline() as service:
         process = await asyncio.create_subprocess_exec(
-            command, *words, cwd=tmp_path, env=surroundings(command, service),
+            command, *words, cwd=directory, env=surroundings(command, service),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             if words[0] == "local":
-                assert (await process.stdout.readline()).startswith(b"listening on http://")
+                line = (await process.stdout.readline()).decode()
+                assert re.sub(r":\d+\n$", ":4180", line) == (each.shown or LISTENING)
                 process.terminate()
             elif words[0] == "run":
                 while not service.worker_groups:  # noqa: ASYNC110  # nobody tells
@@ -170,5 +175,6 @@ async def test_a_command_that_is_shown_by_itself_works(
                 process.terminate()
             _, told = await process.communicate()
 
+    assert Path(program).name == command.name
     assert process.returncode == 0, told
     assert b"Traceback" not in told
