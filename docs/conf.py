@@ -6,17 +6,28 @@ members of each model, are made of it here.
 
 from __future__ import annotations
 
+import builtins
 import inspect
+import pkgutil
+import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from enum import Enum
+from importlib import import_module
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 from pydantic.json_schema import PydanticJsonSchemaWarning
+from sphinx import addnodes
+from sphinx.ext.autodoc.mock import mock
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.logging import getLogger
 
+import aiodatapipeline
 from aiodatapipeline import __version__, errors
 from aiodatapipeline._wire import WireModel
 from aiodatapipeline.definition.objects import Component
@@ -24,6 +35,7 @@ from aiodatapipeline.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 project = "aiodatapipeline"
 release = __version__
@@ -45,6 +57,8 @@ autodoc_member_order = "bysource"
 # The fixtures are for those who have it.
 autodoc_mock_imports = ["pytest"]
 autodoc_typehints_format = "short"
+# The signature has them, without the modules that they come from.
+napoleon_attr_annotations = False
 
 nitpick_ignore_regex = [
     # The references of other projects would have to be fetched: only ours are checked.
@@ -57,7 +71,10 @@ nitpick_ignore_regex = [
     ("py:class", r"aiodatapipeline\._clock\.Appointment"),
     ("py:class", r"aiodatapipeline\.runner\._(task\.Link|handlers\.Handlers?)"),
     # Nor has a validator inside of a type, which nobody outside calls.
-    ("py:class", r"aiodatapipeline\.definition\.(_written\.\w+|objects\._.*)"),
+    (
+        "py:class",
+        r"aiodatapipeline\.(definition\.(_written\.\w+|objects\._.*)|runner\._handlers\._.*)",
+    ),
 ]
 
 
@@ -183,24 +200,103 @@ def add_members(
         lines += ["", *fields(documented), ""]
 
 
-def drop_signature(
-    _app: Sphinx, _what: str, _name: str, documented: object, *_: object
-) -> tuple[str, None] | None:
-    """Handle autodoc-process-signature: a model's members stand below it, with their limits."""
+UNREADABLE = (
+    (re.compile(r"<class '(?:\w+\.)*(\w+)'>"), r"\1"),
+    (re.compile(r"<(?:factory|function [^<>]*(?:<lambda>)?)>"), "..."),
+    (re.compile(r"~types\.Annotated\[(.*), ~pydantic\.[\w.]+\(.*?\)\]"), r"\1"),
+)
+
+
+def mend_signature(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    documented: object,
+    _options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str, str | None] | None:
+    """Handle autodoc-process-signature.
+
+    A model's members stand below it, with their limits. What cannot be read as Python, such as the
+    default of a factory, would leave the whole signature with the full names of all types.
+    """
     if inspect.isclass(documented) and issubclass(documented, (WireModel, Component)):
         return "", None
-    return None
+    if not signature:
+        return None
+    for found, shown in UNREADABLE:
+        signature = found.sub(shown, signature)
+    return signature, returns
+
+
+def unlink_builtins(_app: Sphinx, doctree: nodes.document) -> None:
+    """Handle doctree-read: no type is meant by a member of ours that is called ``object``."""
+    for reference in list(doctree.findall(addnodes.pending_xref)):
+        if reference["refdomain"] == "py" and hasattr(builtins, reference["reftarget"]):
+            reference.replace_self(reference.children)
+
+
+def tell_alias(
+    _app: Sphinx, what: str, name: str, _alias: object, _options: object, lines: list[str]
+) -> None:
+    """Handle autodoc-process-docstring: what is said of an alias stands where it is written."""
+    if what != "data":
+        return
+    where, _, alias = name.rpartition(".")
+    package = f"{sys.modules[where].__package__}."
+    for module in (where, *sorted(each for each in sys.modules if each.startswith(package))):
+        if said := ModuleAnalyzer.for_module(module).find_attr_docs().get(("", alias)):
+            lines[:] = said
+            return
+
+
+def keep_colons(
+    _app: Sphinx, what: str, _name: str, _told: object, _options: object, lines: list[str]
+) -> None:
+    """Handle autodoc-process-docstring: what stands before a colon is no type."""
+    if what in {"attribute", "data", "property"} and ":" in "".join(lines[:1]):
+        lines[:0] = ["..", ""]  # napoleon looks at the first line alone
 
 
 def skip_member(
-    _app: Sphinx, _what: str, name: str, member: object, _skip: object, _options: object
+    app: Sphinx, what: str, name: str, member: object, _skip: object, _options: object
 ) -> bool | None:
     """Handle autodoc-skip-member: what is told already, and what is pydantic's."""
-    told = any(name in model.model_fields for model in MODELS)
+    if isinstance(member, Enum):
+        return False  # also one whose name says all
+    if name in {"model_config", "model_post_init", "operation"}:
+        return True
+    document = app.env.temp_data
+    owner = getattr(
+        import_module(document["autodoc:module"]), document.get("autodoc:class") or "", None
+    )
     is_code = isinstance(member, (property, classmethod)) or inspect.isroutine(member)
-    if (told and not is_code) or name in {"model_config", "model_post_init", "operation"}:
+    if what == "class" and owner in MODELS and name in owner.model_fields and not is_code:
         return True
     return None
+
+
+def miss_public_names(app: Sphinx, environment: BuildEnvironment) -> None:
+    """Handle env-check-consistency: what a module says is public has to be in the reference."""
+    told = environment.domains.python_domain.objects.keys() | MENTIONED
+    below = pkgutil.walk_packages(aiodatapipeline.__path__, "aiodatapipeline.")
+    names = ["aiodatapipeline", *(each.name for each in below if "._" not in each.name)]
+    with mock(app.config.autodoc_mock_imports):
+        modules = {name: import_module(name) for name in names}
+    for place, module in modules.items():
+        for name in getattr(module, "__all__", ()):
+            written = f"{getattr(getattr(module, name), '__module__', '')}.{name}"
+            if told.isdisjoint({f"{place}.{name}", written}):
+                getLogger(__name__).warning("%s.%s is in no page", place, name)
+
+
+# What pages show in their own way.
+MENTIONED = {
+    "aiodatapipeline.__version__",
+    "aiodatapipeline.errors.BY_CODE",
+    "aiodatapipeline.operations.OPERATIONS",
+}
 
 
 def models(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -215,7 +311,11 @@ MODELS = [*models(WireModel), *models(Component)]
 
 def setup(app: Sphinx) -> None:
     """Connect the handlers."""
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)
     app.connect("autodoc-process-docstring", add_members)
+    app.connect("autodoc-process-docstring", tell_alias)
     app.connect("autodoc-process-bases", show_public_bases)
-    app.connect("autodoc-process-signature", drop_signature)
+    app.connect("autodoc-process-signature", mend_signature)
+    app.connect("doctree-read", unlink_builtins)
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("env-check-consistency", miss_public_names)

@@ -80,4 +80,4 @@ def digest(task: SyncTask, fields: HadoopActivity) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(asyncio.run(runner.run(signals=True)).exit_code)
+    runner.main()

@@ -118,6 +118,7 @@ class HttpSession:
     async def _send_with(self, other: AIOHTTPSession, request: AWSPreparedRequest) -> Reply:
         attempt = attempt_now.get()
         attempt.maybe_sent = True  # it does not say
+        failure: exceptions.BotoCoreError
         try:
             answer = await other.send(request)
         except exceptions.EndpointConnectionError as error:
@@ -125,9 +126,16 @@ class HttpSession:
             proxies: Mapping[str, str] = self._settings["proxies"] or {}
             attempt.maybe_sent = not _is_about(error.__context__, (request.url, *proxies.values()))
             raise
-        _refuse_redirect(answer)
-        # aiobotocore has the names in lower case.
-        return Reply(answer.status_code, await answer.content, dict(answer.headers.items()))
+        except (exceptions.HTTPClientError, exceptions.ProxyConnectionError) as error:
+            if not isinstance(error.__context__, ClientResponseError):
+                raise
+            failure = type(error)(**{**error.kwargs, "error": NOT_HTTP})
+        else:
+            _refuse_redirect(answer)
+            # aiobotocore has the names in lower case.
+            return Reply(answer.status_code, await answer.content, dict(answer.headers.items()))
+        # Without aiohttp's exception, which shows what came, and the password of a proxy.
+        raise failure
 
     async def _send(self, request: AWSPreparedRequest) -> Reply:
         url = _parsed(request.url)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
@@ -29,7 +30,6 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
-from aiohttp import ClientResponseError
 from botocore import UNSIGNED, exceptions
 from botocore.awsrequest import AWSRequest
 from botocore.handlers import BUILTIN_HANDLERS
@@ -257,10 +257,14 @@ def _check_endpoint(url: str) -> None:
     try:
         parts = urlsplit(url)
         found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        user = parts.username
     except ValueError:
-        found = False  # a port beyond 65535
+        found = user = None  # a port beyond 65535
     if not found:
         raise ValueError(f"{_NO_ENDPOINT}: {url}")
+    if user is not None:
+        shown = _USER.sub("***@", url)  # for whoever reads the traceback, too
+        raise ValueError(f"{_NO_ENDPOINT}: {shown} has a user in it, and requests are signed")
 
 
 def _max_attempts(session: AioSession) -> int | None:
@@ -296,8 +300,13 @@ _NO_REGION = (
 )
 _NO_ENDPOINT = "Invalid endpoint"  # as botocore says it
 _MEND_ENDPOINT = (
-    "mend endpoint_url, AWS_ENDPOINT_URL_DATA_PIPELINE, AWS_ENDPOINT_URL or the profile's"
+    "mend endpoint_url, AWS_ENDPOINT_URL_DATA_PIPELINE, AWS_ENDPOINT_URL or the profile's, such as "
+    "http://127.0.0.1:4180"
 )
+# Of the user that is before the host in a URL: nobody shows a password.
+_USER = re.compile(r"[^\s/@]*@")
+# What aiohttp tells of how it was told to connect.
+_TLS = re.compile(r" ssl:(<[^>]*>|\w+)")
 # What to do about botocore's own words, which say what is wrong and not where to look.
 _MEND: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.InvalidRegionError, "mend region_name, AWS_DEFAULT_REGION or the profile's region"),
@@ -338,7 +347,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
     if not operation:
         mend = next((words for kind, words in _MEND if isinstance(error, kind)), _MEND_SOMETHING)
         if text.startswith(_NO_ENDPOINT):
-            mend = _MEND_ENDPOINT
+            text, mend = _USER.sub("***@", text), _MEND_ENDPOINT
         return errors.ConfigurationError(f"{text.rstrip('.')}; {mend}")
     if isinstance(error, exceptions.BotoCoreError):
         # Credentials were found when the client was opened; getting new ones failed just now.
@@ -350,7 +359,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return _TLS.sub("", str(error)) or type(error).__name__
 
 
 def _no_answer(
@@ -370,6 +379,4 @@ def _no_answer(
         text = f"the connection broke: {error.__context__}"  # botocore: "Could not connect"
     if isinstance(error, exceptions.HTTPClientError) and error.kwargs.get("error") == NOT_HTTP:
         text = NOT_HTTP
-    if isinstance(error.__context__, ClientResponseError):
-        text = NOT_HTTP  # aiohttp shows it, encrypted values and all
     return errors.ResponseLostError(text, operation=operation)

@@ -56,6 +56,8 @@ class DataPipelineError(Exception):
         retryable: Whether the same call may succeed later.
         maybe_applied: Whether an attempt may have been carried out, since its answer was
             lost. A TaskNotFoundException with it may be the echo of one's own success.
+
+    Its ``__cause__`` is what it was made of, such as botocore's ``ClientError``.
     """
 
     message: str

@@ -1,7 +1,7 @@
 """The values inside requests and responses.
 
-Names, members and limits are the service model's; how each one is checked stands in
-``_wire``. Source: data types of the API reference 2012-10-29.
+Names, members and limits are the service model's. Source: data types of the API reference
+2012-10-29.
 """
 
 # No "from __future__ import annotations" here: pydantic would compile 200 texts at every import.

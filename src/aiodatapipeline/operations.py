@@ -1,7 +1,7 @@
 """The 19 requests, their responses, and a table of 19 rows that ties them together.
 
-The client and the contract tests read the table; the type checker knows from a request
-what comes back. Source: actions of the API reference 2012-10-29.
+The type checker knows from a request what comes back. Source: actions of the API reference
+2012-10-29.
 """
 
 # No "from __future__ import annotations" here: pydantic would compile 200 texts at every import.

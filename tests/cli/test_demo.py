@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -79,6 +80,22 @@ def test_nothing_is_left_of_a_demonstration_without_a_directory(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_busy_machine_does_not_fill_a_demonstration_with_stacks(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def busy(*_: object) -> None:
+        # A fifth of a second, in which 12 went by.
+        logging.getLogger("aiodatapipeline.runner").error("blocked seconds=12")
+
+    monkeypatch.setattr(Screen, "show", busy)
+    monkeypatch.setattr(_demo, "_LIMIT", 0.5)
+    monkeypatch.setattr(_demo, "_LOOK", 0.1)
+
+    cli("demo", "--speed", "600", exit_code=1)  # it is not over by then
+
+    assert "blocked" not in caplog.text
+
+
 def test_a_demonstration_that_does_not_end_in_time_is_a_failure(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,7 +166,7 @@ def test_what_failed_attempts_said_is_shown_as_they_said_it() -> None:
     show(Ending([ROW], "", 1.0, 60.0, "", Path("/kept")), shown, kept=True)
 
     assert "Job, attempt 1 failed: [red]no\nJob, attempt 2 failed: no again\n" in said(shown)
-    assert "10:00:00   1:00:00" in said(shown)
+    assert "10:00:00        1:00:00" in said(shown)
     assert "The pipeline is UNKNOWN" in said(shown)
     assert "are in /kept" in said(shown)
 

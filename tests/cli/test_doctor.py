@@ -77,6 +77,9 @@ def test_without_credentials_there_is_nobody_to_ask(
 
     assert verdicts(result)["region and credentials"] == "bad"
     assert "no AWS credentials found" in result.output
+    # Advice is for a command line, and not for whoever writes Python.
+    assert "--profile" in result.output
+    assert "pass aws_access_key_id" not in result.output
     assert "service" not in verdicts(result)
 
 

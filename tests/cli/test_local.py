@@ -199,7 +199,7 @@ def test_a_port_in_use_is_named(run: Run) -> None:
         (["serve"], "serve"),
         (["local", "--strict", "--hostile"], "contradict"),
         (["local", "--virtual-clock"], "--admin"),
-        (["local", "--host", "0.0.0.0"], "credentials"),
+        (["local", "--host", "0.0.0.0"], "give --credentials"),
         (["local", "--credentials", "no-such-file"], "no-such-file"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_task_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
 
     result = cli("outbox", "show", "9", "--state-dir", tmp_path, exit_code=2)
 
-    assert "there is no task 9 in it" in result.output
+    assert f"there is no task 9 in '{tmp_path}': 'outbox list --all' shows" in result.output
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "1"], ["retry"]])

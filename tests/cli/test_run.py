@@ -16,6 +16,7 @@ import pytest
 import typer
 from rich.console import Console
 
+from aiodatapipeline.cli._failure import Failure
 from aiodatapipeline.cli._run import draw, find_runner, told
 from aiodatapipeline.runner import (
     Event,
@@ -88,9 +89,10 @@ def test_a_function_can_make_the_runner() -> None:
         (":runner", "should be a module and a name in it"),
         ("no_such_module:runner", "there is no module 'no_such_module'"),
         ("tests.no_such_module:runner", "there is no module 'tests.no_such_module'"),
+        ("tests.cli.jobs.py:runner", "no module 'tests.cli.jobs.py': write it without '.py'"),
         ("tests.cli.jobs:missing", "'tests.cli.jobs' has no 'missing'"),
         ("tests.cli.jobs:runner.missing", "has no 'runner.missing'"),
-        ("tests.cli.jobs:nothing", "is a int and no TaskRunner"),
+        ("tests.cli.jobs:nothing", "is no TaskRunner: its type is int"),
         ("json:dumps", "'json:dumps' makes no TaskRunner: it takes arguments"),
     ],
 )
@@ -99,14 +101,25 @@ def test_what_is_no_runner_is_told(name: str, why: str) -> None:
         find_runner(name)
 
 
-def test_a_module_that_fails_to_import_another_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("import no_such_module", "cannot be imported: ModuleNotFoundError: No module named"),
+        ("def runner(:", r"cannot be imported: SyntaxError: .*\(broken_jobs.py, line 1\)"),
+        ("1 / 0", "module 'broken_jobs' cannot be imported: ZeroDivisionError"),
+        ("def runner(): 1 / 0", "'broken_jobs:runner' makes no TaskRunner: ZeroDivisionError"),
+    ],
+)
+def test_a_fault_of_a_module_is_told_by_its_name(
+    text: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "broken_jobs.py").write_text("import no_such_module\n")
+    (tmp_path / "broken_jobs.py").write_text(text)
     monkeypatch.chdir(tmp_path)  # where it is looked for
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "broken_jobs", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    with pytest.raises(Failure, match=why):
         find_runner("broken_jobs:runner")
 
 
@@ -116,6 +129,7 @@ def test_a_module_that_fails_to_import_another_says_so(
         ([], "say where to take work from"),
         (["--worker-group", ""], "none of them is empty"),
         (["--worker-group", "a", "--worker-group", "b", "--concurrency", "1"], "2 worker groups"),
+        (["tests.cli.jobs:make"], "'tests.cli.jobs:make' has no handlers"),
         (["tests.cli.jobs:make", "--log-uri", "/logs"], "it is for the built-in handlers"),
         (["--worker-group", "a", "--concurrency", "0"], "--concurrency"),
         (["--worker-group", "a", "--log-uri", "ftp://logs"], "and not to ftp://"),

@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,6 +213,26 @@ async def test_a_proxy_that_breaks_off_may_have_passed_the_request_on(set_env: S
     assert caught.value.maybe_applied
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "answer",
+    [http(b"", 407), Answer(b"\0no HTTP, and a secret\r\n\r\n"), Answer(then=Then.RESET)],
+    ids=["refuses", "speaks otherwise", "breaks off"],
+)
+async def test_no_traceback_shows_a_proxy_s_password(
+    scheme: str, answer: Answer, set_env: SetEnv
+) -> None:
+    async with Server(handler=always(answer)) as proxy:
+        address = proxy.url.replace("://", "://user:a-secret@")
+        set_env({"HTTP_PROXY": address, "HTTPS_PROXY": address})
+        async with client_for(f"{scheme}://service.invalid", max_attempts=1) as client:
+            with pytest.raises(DataPipelineError) as caught:
+                await client.list_pipelines()
+
+    assert proxy.received[0].headers["proxy-authorization"].startswith("Basic ")
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_a_proxy_whose_name_is_unknown_gets_no_request(
     set_env: SetEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +274,16 @@ async def test_an_endpoint_that_is_none_is_told_with_where_to_mend_it(
 
     assert endpoint_url in str(caught.value)
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("endpoint_url", ["http://me:hunter2@127.0.0.1:1", "me:hunter2@127.0.0.1"])
+async def test_a_password_in_an_endpoint_is_refused_and_not_shown(endpoint_url: str) -> None:
+    client = DataPipelineClient(endpoint_url=endpoint_url, region_name=REGION, **KEYS)
+
+    with pytest.raises(ConfigurationError, match=r"\*\*\*@127.0.0.1.*mend endpoint_url") as caught:
+        await client.open()
+
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("endpoint_url", [None, "http://127.0.0.1:1"])

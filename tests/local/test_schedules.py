@@ -85,6 +85,14 @@ async def test_occurrences_end_a_schedule(place: Place) -> None:
     assert await pipe.text("A", "@status") == "FINISHED"
 
 
+async def test_occurrences_may_be_a_number_that_nobody_counts_to(place: Place) -> None:
+    start: Object = {"startAt": "FIRST_ACTIVATION_DATE_TIME", "occurrences": "9" * 5000}
+    pipe = await place.pipeline(every("1 hour", shell("A"), schedule=start))
+    await place.passes(HOUR)
+
+    assert await pipe.history("A") == ["WAITING_FOR_RUNNER"] * 2
+
+
 async def test_an_end_that_is_given_is_not_part_of_the_schedule(place: Place) -> None:
     start = from_("2026-01-01T00:00:00", endDateTime="2026-01-01T03:00:00")
     pipe = await place.pipeline(every("1 hour", shell("A"), schedule=start))

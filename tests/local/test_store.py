@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -338,6 +339,21 @@ def test_a_commit_that_fails_loses_its_batch_and_no_other(path: str) -> None:
 
 
 # -- what cannot be opened -------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such permissions")
+async def test_what_is_in_a_store_is_for_its_owner_alone(path: str) -> None:
+    before = os.umask(0o022)
+    try:
+        with opened(path) as store:
+            with store.unit():
+                store.do(_ADD, "a")
+            files = list(Path(path).parent.glob("store*"))
+            modes = {each.name: each.stat().st_mode & 0o077 for each in files}
+    finally:
+        os.umask(before)
+
+    assert modes == {"store": 0, "store-wal": 0}
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:

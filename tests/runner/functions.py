@@ -48,6 +48,12 @@ def dies(_task: SyncTask) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def dies_as_a_parent(_task: SyncTask) -> None:
+    if os.fork() == 0:
+        time.sleep(600)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def vanishes(_task: SyncTask) -> None:
     os._exit(7)
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from aiodatapipeline import SetTaskStatusRequest, TaskStatus
-from aiodatapipeline._clock import VirtualClock
+from aiodatapipeline._clock import SystemClock, VirtualClock
 from aiodatapipeline.local._switches import Switches
 from aiodatapipeline.models import TaskObject
 from aiodatapipeline.runner import OutboxError, RowState, Task, read_outbox
@@ -313,7 +313,39 @@ async def test_a6_a_task_that_was_never_begun_is_left_to_the_service(
         assert result.unreported == 1
 
 
+async def test_a_task_that_was_left_behind_twice_is_taken_over_once(
+    switches: Switches, tmp_path: Path
+) -> None:
+    async with bed(switches) as b:
+        await b.pipeline(activity())
+        task = await take(b)
+        # Its end could not be written, and it was handed over again.
+        await leave(b, tmp_path, task, RowState.RUNNING)
+        await leave(b, tmp_path, task, RowState.OUTCOME)
+        runner = b.runner(state_dir=tmp_path, recover="fail")
+
+        async with b.running(runner) as run:
+            result = await run.stop()
+
+        assert (result.exit_code, result.finished, result.unreported) == (0, 1, 1)
+        assert b.statuses_sent() == ["FINISHED"]
+        assert [each.state for each in read_outbox(tmp_path)] == ["dropped", "delivered"]
+
+
 # -- the outbox's file --------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such permissions")
+async def test_what_is_in_an_outbox_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        outbox = FileOutbox(tmp_path, VirtualClock())
+    finally:
+        os.umask(before)
+
+    modes = {each.name: each.stat().st_mode & 0o077 for each in tmp_path.glob("outbox*")}
+    outbox.close()
+    assert modes == dict.fromkeys((f"outbox.sqlite3{each}" for each in ("", "-shm", "-wal")), 0)
 
 
 async def test_a4_a_second_runner_on_the_directory_is_refused(
@@ -517,8 +549,27 @@ def test_an_outbox_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_an_outbox_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "outbox.sqlite3").write_bytes(b"no database" * 1000)
-    with pytest.raises(OutboxError, match="cannot read"):
+    with pytest.raises(OutboxError, match=r"cannot read.*not a database.*move it away"):
         read_outbox(tmp_path)
+
+
+def test_a_database_that_is_no_outbox_is_told(tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite3").touch()
+    with pytest.raises(OutboxError, match=r"cannot read.*no such table"):
+        read_outbox(tmp_path)
+
+
+def test_a_row_that_somebody_else_wrote_is_told_without_what_is_in_it(tmp_path: Path) -> None:
+    FileOutbox(tmp_path, SystemClock()).close()
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite3")) as database, database:
+        database.execute(
+            "INSERT INTO task VALUES (1, '@A', 'df-1', 'etl', 'Job', 'outcome', '', '', 'hunter2', "
+            "'', 1, 2)"
+        )
+    with pytest.raises(OutboxError, match="a row in it is none of a task runner") as caught:
+        read_outbox(tmp_path)
+
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_an_outbox_can_be_read_while_a_runner_has_it(

@@ -551,10 +551,11 @@ _holds_a_lock = partial(print, threading.Lock())
         (functions.raises, ("FAILED", "ValueError")),
         (functions.exits, ("FAILED", "SystemExit")),
         (functions.dies, ("FAILED", "ProcessDied")),
+        (functions.dies_as_a_parent, ("FAILED", "ProcessDied")),
         (functions.vanishes, ("FAILED", "ProcessDied")),
         (_holds_a_lock, ("FAILED", "TypeError")),
     ],
-    ids=["returns", "raises", "exits", "dies", "vanishes", "cannot be sent"],
+    ids=["returns", "raises", "exits", "dies", "dies as a parent", "vanishes", "cannot be sent"],
 )
 async def test_a_process_ends_as_its_handler_does(
     function: Callable[[SyncTask], None], expected: tuple[str, str | None]

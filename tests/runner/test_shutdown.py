@@ -357,6 +357,8 @@ def test_stopping_a_runner_that_does_not_run_does_nothing() -> None:
         ({"worker_group": ""}, "worker_group"),
         ({"worker_group": []}, "worker_group"),
         ({"worker_group": ["a", "a"]}, "twice"),
+        ({"worker_group": "a" * 1025}, "worker_group"),
+        ({"worker_group": ["a", "b\0"]}, "worker_group"),
         ({"worker_group": ["a", "b"], "max_concurrency": 1}, "max_concurrency"),
         ({"account_share": 0}, "account_share"),
         ({"account_share": 2}, "account_share"),

@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field
 
 from aiodatapipeline import (
     ConfigurationError,
+    DataPipelineClient,
     DataPipelineError,
     Reply,
     SetTaskStatusRequest,
@@ -53,7 +54,7 @@ from aiodatapipeline.runner._lease import Keeper, Lease
 from aiodatapipeline.runner._outbox import FileOutbox, OutboxError, RowState
 from aiodatapipeline.runner._outcome import Raised, Returned, failure, request_for, simpler
 from aiodatapipeline.runner._process import HandlerProcess
-from aiodatapipeline.runner._task import Unlinked
+from aiodatapipeline.runner._task import LOGGER, Unlinked
 from tests.runner import functions
 from tests.runner.bed import PROFILES, SHELL, Call, Fault, Lose, activity, bed, error, waits, works
 from tests.runner.fakes import Answers, hurried
@@ -448,6 +449,38 @@ async def test_row_31_a_keeper_that_breaks_down_is_started_once_more(
     assert result.finished == 1
 
 
+async def test_row_31_a_keeper_that_breaks_down_as_it_is_closed_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = Answers()
+    runner = hurried(TaskRunner("etl", client=answers.client))
+    broken, closing = threading.Event(), threading.Event()
+    real = Keeper.aclose
+
+    async def aclose(keeper: Keeper) -> None:
+        asyncio.get_running_loop().call_soon(closing.set)
+        await real(keeper)
+
+    def send_due(*_: object) -> None:
+        if not broken.is_set():
+            raise RuntimeError("a fault of ours")
+
+    def log(*_: object) -> None:
+        broken.set()
+        closing.wait()
+
+    monkeypatch.setattr(Keeper, "aclose", aclose)
+    monkeypatch.setattr(Keeper, "_send_due", send_due)
+    monkeypatch.setattr(LOGGER, "exception", log)
+    run = asyncio.ensure_future(runner.run())
+    async with asyncio.timeout(20):
+        await asyncio.to_thread(broken.wait)
+        runner.stop()
+        result = await run
+
+    assert result.exit_code == 0
+
+
 async def test_row_31_a_report_that_breaks_down_costs_no_lease(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -630,16 +663,37 @@ async def test_a_question_of_a_handler_is_asked_three_times_and_a_refusal_told()
         assert len(b.made("EvaluateExpression")) == 4
 
 
-async def test_row_8_a_client_is_made_anew_when_its_credentials_are_refused_for_long() -> None:
+class NeverOpen(DataPipelineClient):
+    """A client whose credentials come from a program that never ends."""
+
+    def __init__(self, opening: threading.Event | None = None) -> None:
+        super().__init__()
+        self._opening = opening or threading.Event()
+
+    async def open(self) -> None:
+        self._opening.set()
+        await asyncio.Event().wait()
+
+
+def no_credentials() -> DataPipelineClient:
+    raise ConfigurationError("no credentials at the moment")
+
+
+def no_file() -> DataPipelineClient:
+    raise FileNotFoundError
+
+
+@pytest.mark.parametrize("fourth", [no_credentials, no_file, NeverOpen])
+async def test_row_8_a_client_is_made_anew_when_its_credentials_are_refused_for_long(
+    fourth: Callable[[], DataPipelineClient],
+) -> None:
     async with bed() as b:
         made = 0
 
-        def client() -> Any:
+        def client() -> DataPipelineClient:
             nonlocal made
             made += 1
-            if made == 4:
-                raise ConfigurationError("no credentials at the moment")
-            return b.client()
+            return fourth() if made == 4 else b.client()
 
         runner = b.runner(client=client)
         b.fault = lambda _: error("ExpiredTokenException")
@@ -649,6 +703,40 @@ async def test_row_8_a_client_is_made_anew_when_its_credentials_are_refused_for_
             b.fault = lambda _: None
             await b.until(lambda: runner.health.status == "ok", limit=200)
             await run.stop()
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+@pytest.mark.parametrize("stops", [1, 2])
+async def test_a_runner_that_waits_for_credentials_can_be_stopped(which: int, stops: int) -> None:
+    made, opening = 0, threading.Event()
+
+    def client() -> DataPipelineClient:
+        nonlocal made
+        made += 1
+        return NeverOpen(opening) if made == which else answers.client()
+
+    answers = Answers()
+    # Told once, it hopes for as long as a call may take.
+    runner = hurried(TaskRunner("etl", client=client), control=0.01 if stops == 1 else 600.0)
+    run = asyncio.ensure_future(runner.run())
+    async with asyncio.timeout(20):
+        await asyncio.to_thread(opening.wait)
+        runner.stop()
+        if stops == 2:
+            runner.stop(cancel=True)
+        result = await run
+
+    assert result.exit_code == 1
+    assert answers.sent == []
+
+
+async def test_a_client_that_cannot_be_made_keeps_no_state_directory(tmp_path: Path) -> None:
+    runner = TaskRunner("etl", client=no_file, state_dir=tmp_path)
+    with pytest.raises(FileNotFoundError) as raised:
+        await runner.run()
+
+    FileOutbox(tmp_path, SystemClock()).close()
+    assert raised.value.__traceback__ is not None  # it has a hold of all that was made
 
 
 async def test_an_object_that_is_nowhere_is_told() -> None:

@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -126,21 +126,44 @@ def _imported(words: str) -> Any:
             module, _, function = place.partition(":")
             alone = _typer()
             _add(alone, words, example)(getattr(import_module(f"{__package__}.{module}"), function))
-            return typer.main.get_command(alone)
+            return _plain(typer.main.get_command(alone))
     return None
+
+
+def _plain(command: Any) -> Any:
+    """Have a help write words as the reference does: PIPELINE, not {PIPELINE} or PIPELINE <str>."""
+    for each in command.params:
+        if each.param_type_name == "argument":
+            each.display_type_rich = _untold
+            each.get_usage_pieces = partial(_without_braces, each.get_usage_pieces)
+    return command
+
+
+def _untold(ctx: Any) -> None:  # typer calls it so
+    """Say nothing of a type."""
+
+
+def _without_braces(pieces: Any, ctx: Any) -> list[str]:
+    return [each.replace("{", "").replace("}", "") for each in pieces(ctx)]
 
 
 def _add(group: typer.Typer, words: str, example: str, summary: str | None = None) -> Any:
     """Decorate a function that becomes a command. Its docstring is the help, or the summary."""
-    epilog = f"Example: {' '.join((_NAME, words, example)).strip()}"
+    epilog = _epilog(words, example)
     return group.command(words.rpartition(" ")[2], help=summary, epilog=epilog)
 
 
-def _typer(name: str = "", text: str | None = None) -> typer.Typer:
+def _epilog(words: str, example: str) -> str:
+    return f"Example: {' '.join((_NAME, words, example)).strip()}"
+
+
+def _typer(name: str = "", text: str | None = None, first: str = "") -> typer.Typer:
+    """Make a group, with the example of a command of it."""
     return typer.Typer(
         name=name,
         cls=_Group,
         help=text,
+        epilog=next((_epilog(*each[::2]) for each in _COMMANDS if each[0] == first), None),
         add_completion=name == _NAME,
         context_settings={"help_option_names": ["--help", "-h"]},
         pretty_exceptions_enable=False,
@@ -153,9 +176,12 @@ def _stand_in() -> None:
 
 
 app = _typer(
-    _NAME, "AWS Data Pipeline: pipelines, task runners, and a local service to try both on."
+    _NAME, "AWS Data Pipeline: pipelines, task runners, and a local service to try both on.", "demo"
 )
-_groups = {name: _typer(name, text) for name, text in _GROUPS.items()}
+_groups = {
+    name: _typer(name, text, next(each[0] for each in _COMMANDS if each[0].startswith(f"{name} ")))
+    for name, text in _GROUPS.items()
+}
 for _each in _groups.values():
     app.add_typer(_each)
 for _words, _, _example, _summary in _COMMANDS:
@@ -199,6 +225,11 @@ def run(arguments: Sequence[str]) -> int:
         code: object = typer.main.get_command(app)(words, prog_name=_NAME, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
+    except SystemExit as error:
+        # typer and rich end the process themselves when nobody reads a help or a table.
+        if isinstance(error.__context__, BrokenPipeError):
+            return _output.nobody_reads()
+        raise
     except Exception as error:  # noqa: BLE001  # no traceback is for a user
         if debug:
             traceback.print_exc()
@@ -231,6 +262,8 @@ def _wrong_use(error: Exception) -> str:
     command: str | None = getattr(getattr(error, "ctx", None), "command_path", None)
     # Where something is suggested, it ends with a question mark.
     joint = " " if text.endswith("?") else "; "
+    if (variable := getattr(getattr(error, "param", None), "envvar", None)) and "Missing" in text:
+        text = f"{text.rstrip('.')}, or the variable {variable}"
     return f"{text.rstrip('.')}{joint}'{command} --help' shows how" if command else text
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
+from typer.models import ArgumentInfo
 
 from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._config import CallOptions
@@ -101,6 +102,9 @@ def _command(
             await client.aclose()
 
     def command(*, output: Format = Format.TABLE, **given: Any) -> None:
+        for name, word in words.items():
+            if "" in given[name] if isinstance(given[name], list) else given[name] == "":
+                raise Failure(f"{word} is empty: is a variable of the shell not set?", 2)
         answer = asyncio.run(ask(output=output, **given))
         if isinstance(answer, str):
             write(answer)
@@ -109,6 +113,12 @@ def _command(
             raise typer.Exit(answer.exit_code)
 
     _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    words = {
+        each.name: about.metavar
+        for each in own
+        for about in each.annotation.__metadata__
+        if isinstance(about, ArgumentInfo)
+    }
     parameters = [*own, *options]
     # typer reads both.
     vars(command).update(__signature__=inspect.Signature(parameters))

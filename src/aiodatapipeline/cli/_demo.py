@@ -67,10 +67,11 @@ def demo(
     preconditions, and runs a task runner until the pipeline is finished. No account is needed.
     """
     console = Console(highlight=False)
-    # What a log says is on the screen; that an attempt fails belongs to it.
+    # What a log says is on the screen; that an attempt fails belongs to it. A moment of a busy
+    # machine is long where time flies, and an event loop that stands so long an error.
     logger = logging.getLogger("aiodatapipeline")
     if logger.getEffectiveLevel() > logging.DEBUG:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)
     with _directory(directory) as where:
         ending = asyncio.run(play(where, console, speed=speed))
         show(ending, console, kept=directory is not None)
@@ -293,7 +294,7 @@ class Screen:
 
 def table(rows: Sequence[Row]) -> Table:
     """Make a table of instances."""
-    made = Table("Object", "Status", Column("Attempts", justify="right"), "Began", "Took")
+    made = Table("Object", "Status", Column("Attempts", justify="right"), "Started (UTC)", "Took")
     made.box = box.SIMPLE_HEAD
     for row in rows:
         made.add_row(

@@ -23,6 +23,7 @@ from aiodatapipeline._config import ConnectionSettings
 from aiodatapipeline._seam import Reply, Transport
 from aiodatapipeline.cli import _output
 from aiodatapipeline.cli._command import EndpointUrl, Output, Profile, Region
+from aiodatapipeline.cli._failure import told
 from aiodatapipeline.cli._output import Answer, Format
 from aiodatapipeline.errors import (
     AccessDeniedException,
@@ -150,7 +151,7 @@ async def _service(settings: ConnectionSettings) -> list[Check]:
             _clock(watched.skew),
         ]
     except DataPipelineError as error:
-        return [Check("region and credentials", Verdict.BAD, str(error))]
+        return [Check("region and credentials", Verdict.BAD, told(error))]
     finally:
         await carrier.aclose()
 

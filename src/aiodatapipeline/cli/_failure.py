@@ -20,6 +20,7 @@ class Failure(Exception):  # noqa: N818  # it is shown to nobody by its name
         self.exit_code = exit_code
 
 
+_UNREACHED = "check --endpoint-url and the network; 'aiodatapipeline local' starts a service here"
 # The first one that fits. A subclass stands above its base.
 _ADVICE: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
     (errors.PipelineNotFoundException, "'aiodatapipeline list' shows those that you can see"),
@@ -36,10 +37,7 @@ _ADVICE: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
         "check AWS_ACCESS_KEY_ID and the like, --region, and the clock of this machine",
     ),
     (errors.InternalServiceError, "try again later"),
-    (
-        errors.RequestNotSentError,
-        "check --endpoint-url and the network; 'aiodatapipeline local' starts a service here",
-    ),
+    (errors.RequestNotSentError, _UNREACHED),
     (
         errors.ResponseLostError,
         "it may have been carried out all the same: look before you repeat it",
@@ -56,6 +54,8 @@ _ADVICE: tuple[tuple[type[errors.DataPipelineError], str], ...] = (
 )
 
 
+# What changes nothing: whoever got no answer may ask again.
+_READS = ("Describe", "Evaluate", "Get", "List", "Query", "Validate")
 # The settings of a client by their names here.
 _OPTIONS = {
     "endpoint_url": "--endpoint-url",
@@ -72,6 +72,8 @@ def told(error: errors.DataPipelineError) -> str:
             text = re.sub(rf"(?<!')\b{name}\b(?!')", option, text)
     if isinstance(error, errors.ServiceError):
         text = f"{error.message.rstrip('.')} [{error.code}]"
+    if isinstance(error, errors.ResponseLostError) and error.operation.startswith(_READS):
+        return f"{text}; {_UNREACHED}"
     for kind, advice in _ADVICE:
         if isinstance(error, kind):
             # What follows is advice, too, for whoever writes Python.

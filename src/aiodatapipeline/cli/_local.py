@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from aiodatapipeline.cli._failure import Failure
+from aiodatapipeline.cli._output import write
 from aiodatapipeline.local import (
     AccountQuotas,
     Credential,
@@ -99,7 +100,8 @@ def local(
             admin=admin,
         )
     except ValueError as error:
-        raise Failure(str(error), 2) from error
+        text = str(error).replace("configure credentials", "give --credentials")
+        raise Failure(text, 2) from error
     _allow_many_connections()
     try:
         asyncio.run(_serve(service))
@@ -112,7 +114,7 @@ async def _serve(service: LocalDataPipeline) -> None:
     loop = asyncio.get_running_loop()
     _on_first_signal(lambda: loop.call_soon_threadsafe(stopping.set))
     async with service:
-        typer.echo(f"listening on {service.endpoint_url}")  # which flushes
+        write(f"listening on {service.endpoint_url}\n")
         await stopping.wait()
         _log.info("stopping")
 

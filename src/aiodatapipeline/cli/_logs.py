@@ -93,7 +93,11 @@ async def logs(
         if (not objects or _names(each) & set(objects)) and (not failed or _has_failed(each))
     ]
     document = {"pipelineId": pipeline, "attempts": [each.document() for each in found]}
-    whose = f" of {', '.join(objects)}" if objects else ""
+    whose = (
+        f" of {', '.join(objects)}: 'aiodatapipeline status --all {pipeline}' shows what there is"
+        if objects
+        else ""
+    )
     nothing = f"No {'failed ' if failed else ''}attempts{whose}."
     return Answer(document, [part for each in found for part in each.shown()] or [nothing])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -77,7 +76,12 @@ def show_row(
     output: Output = Format.TABLE,
 ) -> None:
     """Show all that is known of a task."""
-    row = _find(read_outbox(state_dir), number)
+    row = next((row for row in read_outbox(state_dir) if row.number == number), None)
+    if row is None:
+        raise typer.BadParameter(
+            f"there is no task {number} in {str(state_dir)!r}: 'outbox list --all' shows which are",
+            param_hint="NUMBER",
+        )
     document = _document(row)
     said = {name: value for name, value in document.items() if value not in (None, "")}
     said["state"] = f"{row.state}: {_MEANING[row.state]}"
@@ -91,13 +95,6 @@ def _document(row: OutboxRow) -> dict[str, object]:
         to_camel(name): write_date_time(value) if isinstance(value, datetime) else value
         for name, value in asdict(row).items()
     }
-
-
-def _find(rows: Sequence[OutboxRow], number: int) -> OutboxRow:
-    for row in rows:
-        if row.number == number:
-            return row
-    raise typer.BadParameter(f"there is no task {number} in it", param_hint="NUMBER")
 
 
 def retry(

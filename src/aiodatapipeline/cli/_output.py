@@ -5,6 +5,7 @@ Values of secret fields and parameters, whose names begin with ``*``, are masked
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -15,13 +16,18 @@ from typing import TypeAlias, cast
 
 import typer
 from rich import box
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
 from aiodatapipeline._wire import WireModel
+from aiodatapipeline.cli._failure import Failure
 
 MASK = "***"
+# Characters of a last column that are enough to read it, and between two columns.
+_LAST, _BETWEEN = 20, 3
 _SECRET = "*"  # noqa: S105  # what the name of an encrypted field or parameter begins with
 # What a secret parameter says of itself without telling its value.
 _HARMLESS = {"description", "isArray", "optional", "type"}
@@ -100,16 +106,35 @@ def write(text: str) -> None:
 
     Raises:
         typer.Exit: Nobody reads it.
+        Failure: It cannot be written, such as to a disk that is full.
     """
+    encoding = sys.stdout.encoding
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, _ESCAPED).decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is left is written when the process ends, and would fail again.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        raise typer.Exit(_NOBODY_READS) from None
+        raise typer.Exit(nobody_reads()) from None
+    except OSError as error:
+        raise Failure(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Write what an encoding has no bytes for as JSON does, ``\u20ac``: it stays a document."""
+    found = cast("UnicodeEncodeError", error)
+    return json.dumps(found.object[found.start : found.end])[1:-1], found.end
+
+
+_ESCAPED = "aiodatapipeline-escaped"
+codecs.register_error(_ESCAPED, _escape)
+
+
+def nobody_reads() -> int:
+    """Give the exit code for an output that nobody reads to the end, and let the rest of it go."""
+    # What is left is written when the process ends, and would fail again.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return _NOBODY_READS
 
 
 def note(text: str) -> None:
@@ -120,12 +145,47 @@ def note(text: str) -> None:
 # -- tables ---------------------------------------------------------------------------------------
 
 
+class _Rows(Table):
+    """A table; but where it has no room, its rows below each other, with a name for each value.
+
+    Folded in every column, it can be read by nobody.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._width() <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        names = [f"{each.header}: " for each in self.columns]
+        for row in zip(*(each.cells for each in self.columns), strict=True):
+            first, second, *rest = (each for each in row if isinstance(each, Text))
+            yield Text("  ").join([Text(first.plain, "bold"), second])
+            told = [
+                Text.assemble((name, "dim"), value)
+                for name, value in zip(names[2:], rest, strict=True)
+                if value.plain
+            ]
+            if told:
+                yield Padding(Text("  ").join(told), (0, 0, 0, 2))
+
+    def _width(self) -> int:
+        """Give the width at which only its last column is folded, and that not to a thread."""
+        widths = [
+            max(cell_len(line) for each in (column.header, *column.cells) for line in _lines(each))
+            for column in self.columns
+        ]
+        return sum(widths[:-1]) + min(widths[-1], _LAST) + _BETWEEN * (len(widths) - 1)
+
+
+def _lines(cell: object) -> list[str]:
+    return str(cell).splitlines() or [""]
+
+
 def table(columns: Iterable[str | Column], rows: Iterable[Sequence[Cell]]) -> Table:
     """Make a table. What a terminal would obey in a text is escaped."""
     headers = [Column(each) if isinstance(each, str) else each for each in columns]
     for header in headers:
         header.overflow = "fold"  # an id that is cut is none
-    made = Table(*headers, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    made = _Rows(*headers, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for row in rows:
         made.add_row(*(each if isinstance(each, Text) else Text(visible(each)) for each in row))
     return made

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Self
 
 import typer
@@ -93,6 +94,8 @@ def run(
     chosen = _builtin(worker_group, log_uri) if runner is None else find_runner(runner)
     if runner is not None and log_uri is not None:
         raise typer.BadParameter("it is for the built-in handlers", param_hint="--log-uri")
+    if not chosen.types():
+        raise _no_runner(f"{runner!r} has no handlers, so that each task that it takes would fail")
     console = Console(highlight=False)
     view = View(console, chosen) if console.is_terminal else None
 
@@ -163,18 +166,12 @@ def find_runner(name: str) -> TaskRunner:
 
     Raises:
         typer.BadParameter: There is none of that name.
+        Failure: What is there cannot be imported or called.
     """
     module_name, _, path = name.partition(":")
     if not module_name or not path:
         raise _no_runner(f"{name!r} should be a module and a name in it: jobs.nightly:runner")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # a fault of the module itself
-        raise _no_runner(f"there is no module {error.name!r}") from None
+    found: object = _module(module_name)
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -185,10 +182,31 @@ def find_runner(name: str) -> TaskRunner:
             inspect.signature(found).bind()
         except (TypeError, ValueError):
             raise _no_runner(f"{name!r} makes no TaskRunner: it takes arguments") from None
-        found = found()
+        try:
+            found = found()
+        except Exception as error:
+            raise _fault(f"{name!r} makes no TaskRunner", error) from error
     if not isinstance(found, TaskRunner):
-        raise _no_runner(f"{name!r} is a {type(found).__name__} and no TaskRunner")
+        raise _no_runner(f"{name!r} is no TaskRunner: its type is {type(found).__name__}")
     return found
+
+
+def _module(name: str) -> ModuleType:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is None or not f"{name}.".startswith(f"{missing}."):
+            raise _fault(f"module {name!r} cannot be imported", error) from error
+        written = ": write it without '.py'" if missing.endswith(".py") else ""
+        raise _no_runner(f"there is no module {missing!r}{written}") from None
+
+
+def _fault(what: str, error: Exception) -> Failure:
+    """Tell of a fault in somebody's module. Where it is can be seen with --debug alone."""
+    return Failure(f"{what}: {type(error).__name__}: {error} (more with --debug)")
 
 
 def _no_runner(text: str) -> typer.BadParameter:

@@ -25,6 +25,7 @@ _ACTIVE = (
     "SHUTTING_DOWN", "VALIDATING", "WAITING_FOR_RUNNER", "WAITING_ON_DEPENDENCIES",
 )  # fmt: skip
 _GOOD = {"FINISHED", "SKIPPED"}
+_KNOWN = {*_ACTIVE, *ENDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,8 @@ async def list_runs(
         if interval:
             selectors.append(_is(field, *_interval(interval), how=OperatorType.BETWEEN))
     found = await Runs(context.client, pipeline).all(*selectors)
+    if unknown := {each.upper() for each in status or ()} - _KNOWN:
+        _output.note(f"{', '.join(sorted(unknown))}: no known status; those are {_words(_KNOWN)}")
     now = datetime.now(UTC)
     document = {"pipelineId": pipeline, "runs": [run.document(now) for run in found]}
     return Answer(document, [runs_table(found, now) if found else "No such runs."])
@@ -253,7 +256,10 @@ def _interval(text: str) -> tuple[str, str]:
         raise Failure(
             f"{text!r} is no interval: write it as 2026-01-01T00:00:00,2026-01-31T00:00:00", 2
         ) from None
-    return _written(first), _written(last)
+    interval = _written(first), _written(last)
+    if interval != tuple(sorted(interval)):
+        raise Failure(f"{text!r} ends before it begins: write the earlier time first", 2)
+    return interval
 
 
 def _written(time: datetime) -> str:
@@ -272,16 +278,24 @@ class NewStatus(StrEnum):
     MARK_FINISHED = "MARK_FINISHED"
 
 
+def _begun(incomplete: str) -> list[str]:
+    return [each for each in NewStatus if each.startswith(incomplete.upper())]
+
+
+def _words(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words))
+
+
 @connected
 async def set_status(
     context: Context,
     *,
     pipeline: Pipeline,
     status: Annotated[
-        NewStatus,
+        str,
         typer.Argument(
             metavar="STATUS",
-            case_sensitive=False,
+            autocompletion=_begun,
             help="PAUSE or RESUME for components; RERUN, TRY_CANCEL or MARK_FINISHED for runs.",
         ),
     ],
@@ -291,9 +305,11 @@ async def set_status(
 
     It takes effect a little later.
     """
-    await context.client.set_status(pipeline, objects, status.value)
-    document = {"pipelineId": pipeline, "status": status.value, "objectIds": objects}
-    text = (
-        f"{status.value} is asked of {', '.join(objects)}. Next: aiodatapipeline status {pipeline}"
-    )
+    new = status.upper()
+    if new not in set(NewStatus):
+        told = f"{status!r} cannot be asked of objects, but one of {_words(NewStatus)}"
+        raise typer.BadParameter(told, param_hint="STATUS")
+    await context.client.set_status(pipeline, objects, new)
+    document = {"pipelineId": pipeline, "status": new, "objectIds": objects}
+    text = f"{new} is asked of {', '.join(objects)}. Next: aiodatapipeline status {pipeline}"
     return Answer(document, [text])

@@ -20,6 +20,7 @@ from aiodatapipeline.definition import _joda
 from aiodatapipeline.definition.schedules import Period
 
 Scalar: TypeAlias = str | int | float | datetime | None
+"""A single value: a text, a number, a DateTime, or nothing."""
 
 # Our choice: an integer has 64 bits, and a result that has more is an error. So arithmetic stays
 # cheap.

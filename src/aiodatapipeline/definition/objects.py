@@ -211,9 +211,13 @@ def _shown(key: str, value: object) -> object:
 
 
 Text: TypeAlias = Annotated[str, PlainValidator(_written.text)]
+"""A text."""
 Texts: TypeAlias = Annotated[str | Many[str], PlainValidator(_or_several(_written.text))]
+"""A text, or several."""
 WholeNumber: TypeAlias = Annotated[int | str, PlainValidator(_written.whole_number)]
+"""A number, or an expression that gives one."""
 Truth: TypeAlias = Annotated[bool | str, PlainValidator(_written.truth)]
+"""True, False, or an expression that gives one of them."""
 Period: TypeAlias = Annotated[str | timedelta, PlainValidator(_written.period)]
 """A length of time: ``"2 hours"`` or a timedelta of whole minutes."""
 DateTime: TypeAlias = Annotated[str | datetime, PlainValidator(_written.date_time)]
@@ -223,6 +227,7 @@ Reference: TypeAlias = Annotated[Component | Ref | str, PlainValidator(_referenc
 References: TypeAlias = Annotated[
     Component | Ref | str | Many[Component | Ref | str], PlainValidator(_or_several(_reference))
 ]
+"""An object or its id, or several."""
 Value: TypeAlias = Annotated[
     str | float | timedelta | datetime | Ref | Component
     | Many[str | float | timedelta | datetime | Ref | Component],

@@ -1,5 +1,7 @@
 """Periods and times as definitions and the API write them, for whoever works out a schedule.
 
+::
+
     daily = Period.parse("1 day")
     start = read_date_time("2026-01-31T00:00:00")
     [write_date_time(daily.after(start, n)) for n in range(3)]

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -108,6 +108,10 @@ class Store:
             raise StoreError(f"cannot open the store {path!r}: that is no name of a file")
         # SQLite may take a name that begins with "file:" for a URI, and no absolute path.
         name = path if path == MEMORY else str(Path(path).absolute())
+        if path != MEMORY:
+            # There are secrets in it, and SQLite gives the files beside it its permissions.
+            with suppress(OSError):  # it is there, or SQLite finds out why it cannot be
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL, 0o600))
         try:
             self._db = sqlite3.connect(
                 name, isolation_level=None, cached_statements=512, timeout=_PATIENCE

@@ -477,8 +477,15 @@ class Attempts:
 
     # -- what an earlier run left behind --------------------------------------------------
 
-    def take_over(self, row: Unfinished) -> tuple[Attempt, Coroutine[Any, Any, None]]:
-        """Begin with a task of an earlier run. Give what is to be awaited for it, too."""
+    def take_over(
+        self, row: Unfinished, *, again: bool
+    ) -> tuple[Attempt, Coroutine[Any, Any, None]]:
+        """Begin with a task of an earlier run. Give what is to be awaited for it, too.
+
+        Args:
+            row: What is known of it.
+            again: Whether there is a later row of it: the end of this one could not be written.
+        """
         now = self._clock.time()
         if row.task is not None:
             attempt = self._attempt(row.task, row.worker_group, now, resumed=True)
@@ -487,7 +494,11 @@ class Attempts:
             attempt = Attempt(info, row.task_id, now)
             self._give_lease(attempt)
         attempt.number = row.number
-        return attempt, self._take_over(attempt, row)
+        return attempt, self._forget(attempt) if again else self._take_over(attempt, row)
+
+    async def _forget(self, attempt: Attempt) -> None:
+        await self._abandon(attempt, "it was handed over again")
+        self._note_try(attempt)
 
     async def _take_over(self, attempt: Attempt, row: Unfinished) -> None:
         with _Registered(self, attempt):

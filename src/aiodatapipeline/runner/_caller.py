@@ -219,6 +219,8 @@ class Tally(NamedTuple):
 REFUSED_WAIT = 10.0
 # After how many refusals of the credentials a client is made anew, with those that there are now.
 _RENEW_AFTER = 5
+# Seconds that this may take, for what has to be reported waits meanwhile.
+_RENEWED_BY = 30.0
 
 
 class Caller:
@@ -305,11 +307,11 @@ class Caller:
         self._renewing = True
         try:
             new = self._make()
-            await new.open()
-        except DataPipelineError as error:
-            self._tally.credentials(str(error))
-        else:
+            async with within(self._clock, _RENEWED_BY):
+                await new.open()
             old, self._client = self._client, new
             await old.aclose()  # what is under way ends as a lost answer
+        except Exception as error:  # noqa: BLE001  # what makes clients may read files, or wait
+            self._tally.credentials(str(error) or type(error).__name__)
         finally:
             self._renewing = False

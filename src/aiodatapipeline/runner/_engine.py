@@ -57,9 +57,9 @@ class Engine:
         self._settings, self._handlers, self._outbox = settings, handlers, outbox
         self._clock, self._timing = settings.clock, settings.timing
         self._loop = asyncio.get_running_loop()
-        self._hook = None if settings.on_event is None else Hook(settings.on_event)
         self._budget = Budget(self._clock, settings.account_share)
         self._control, self._polls = self._caller(), self._caller()
+        self._hook = None if settings.on_event is None else Hook(settings.on_event)
         self._keeper = Keeper(
             self._caller,
             self._clock,
@@ -109,10 +109,8 @@ class Engine:
     async def run(self, *, until_idle: bool, deliver_only: bool = False) -> None:
         """Work until told to stop."""
         try:
-            await self._control.open()
-            await self._polls.open()
-            await self._keeper.open()
-            await self._serve(until_idle=until_idle, deliver_only=deliver_only)
+            if await self._open():
+                await self._serve(until_idle=until_idle, deliver_only=deliver_only)
         finally:
             self._status = Status.STOPPED
             await self._keeper.aclose()
@@ -124,9 +122,37 @@ class Engine:
                 with self._clock.working():
                     await asyncio.to_thread(self._hook.close)
 
+    async def _open(self) -> bool:
+        """Open what calls the service; False if the runner is told to stop and that takes long."""
+
+        async def work() -> None:
+            await self._control.open()
+            await self._polls.open()
+            await self._keeper.open()
+
+        # Who looks for credentials may wait for a program, or for somebody who is not there.
+        opening = asyncio.ensure_future(work())
+        opening.add_done_callback(lambda _: self._changed.set())
+        await self._until(lambda: opening.done() or self._stage > Stage.WORKING)
+        await self._until(
+            lambda: opening.done() or self._stage is Stage.CANCELLING,
+            self._clock.time() + self._timing.control,
+        )
+        if opening.cancel():
+            LOGGER.error("told to stop before there were credentials: nothing was delivered")
+            self.exit_code = 1
+            await asyncio.wait({opening})
+            return False
+        opening.result()
+        return True
+
     async def _serve(self, *, until_idle: bool, deliver_only: bool) -> None:
         async with asyncio.TaskGroup() as group:
-            taken = [self.attempts.take_over(row) for row in self._outbox.unfinished()]
+            rows = self._outbox.unfinished()
+            newest = {row.task_id: row for row in rows}
+            taken = [
+                self.attempts.take_over(row, again=newest[row.task_id] is not row) for row in rows
+            ]
             recovered = [attempt for attempt, _ in taken]
             for _, work in taken:
                 self._start(group, work)

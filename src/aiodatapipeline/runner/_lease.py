@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -192,8 +193,7 @@ class Keeper:
         self._leases: dict[int, Lease] = {}
         self._home = asyncio.get_running_loop()
         self._home_thread = threading.get_ident()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._main_task: asyncio.Task[None] | None = None
         self._is_open = self._closing = False
         self._reports: set[asyncio.Task[None]] = set()
         self._pinged: float | None = None
@@ -219,8 +219,8 @@ class Keeper:
     async def aclose(self) -> None:
         """Stop the thread."""
         self._closing = True
-        if self._loop is not None and self._stop is not None:
-            self._call(self._loop, self._stop.set)
+        if self._main_task is not None:
+            self._call(self._main_task.get_loop(), self._main_task.cancel)
         if self._thread.ident is not None:
             with self._clock.working():
                 await self._ended.wait()
@@ -266,20 +266,28 @@ class Keeper:
             try:
                 asyncio.run(self._main())
             except BaseException as error:  # noqa: BLE001  # nobody else would see it
-                if not self._is_open:
-                    self._call(self._home, partial(self._opened.set_exception, error))
-                    return
                 if self._closing:
+                    return
+                if not self._is_open:
+                    self._call(self._home, partial(self._note_opened, error))
                     return
                 LOGGER.exception("what keeps the leases broke down")
                 problem = f"{type(error).__name__}: {error}"
                 self._tell(EventKind.KEEPER, None, {"error": problem, "restarted": not last})
-            else:
-                return
         self._call(self._home, self._on_broken)
 
+    def _note_opened(self, error: BaseException | None) -> None:
+        with suppress(asyncio.InvalidStateError):  # nobody waits for it any more
+            if error is None:
+                self._opened.set_result(None)
+            else:
+                self._opened.set_exception(error)
+
     async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._main_task = asyncio.current_task()
+        if self._closing:
+            # It was told to stop when there was no task: this one would never hear of it.
+            raise asyncio.CancelledError
         caller = self._make()
         with self._lock:
             leases = list(self._leases.values())
@@ -289,14 +297,11 @@ class Keeper:
         try:
             await caller.open()
             async with asyncio.TaskGroup() as group:
-                ticker = group.create_task(self._tick_always(group, caller))
+                group.create_task(self._tick_always(group, caller))
                 await asyncio.sleep(0)  # it has an appointment with the clock now
                 if not self._is_open:
                     self._is_open = True
-                    self._call(self._home, partial(self._opened.set_result, None))
-                await self._stop.wait()
-                for each in (ticker, *self._reports):
-                    each.cancel()
+                    self._call(self._home, partial(self._note_opened, None))
         finally:
             await caller.aclose()
 
@@ -400,7 +405,7 @@ class Keeper:
         throttled = self._clock.time() - self._budget.throttled_at < timing.suspect
         return min(lease.suspect / 3, timing.suspect / 3 if throttled else timing.report)
 
-    def _call(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    def _call(self, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
         try:
             loop.call_soon_threadsafe(call)
         except RuntimeError:

@@ -61,14 +61,18 @@ class RowState(StrEnum):
     """How far a task has come."""
 
     ASSIGNED = "assigned"
+    """It was handed over, and its handler has not begun."""
     RUNNING = "running"
+    """Its handler is at work, or was cut off by a crash."""
     OUTCOME = "outcome"
-    """The handler is over, and the service does not have the outcome yet."""
+    """Its handler is over, and the service does not have the outcome yet."""
     DELIVERED = "delivered"
+    """The service has its outcome."""
     PRESUMED = "presumed"
-    """The service knows the task no more, after an answer was lost."""
+    """The service knew it no more, after an answer was lost: it has the outcome, as far as one
+    can tell."""
     FENCED = "fenced"
-    """The task was not ours any more, so the outcome was not taken."""
+    """It was not ours any more, so the outcome was not taken."""
     DROPPED = "dropped"
     """There is no outcome of ours."""
 
@@ -218,7 +222,9 @@ class FileOutbox:
             self._lock = self._take_lock()
         except (OSError, sqlite3.Error) as error:
             why = getattr(error, "strerror", None) or error
-            raise OutboxError(f"cannot use the state directory {directory}: {why}") from error
+            raise OutboxError(
+                f"cannot use the state directory {directory}: {why}. Name another one, or mend it"
+            ) from error
         try:
             self._database = self._open_or_replace()
             self.runner_id = self._find_runner_id()
@@ -269,6 +275,8 @@ class FileOutbox:
             return self._open()
 
     def _open(self) -> sqlite3.Connection:
+        # Before SQLite makes it, which gives the files beside it the permissions that it has.
+        self._path.touch(mode=0o600)
         database = sqlite3.connect(
             self._path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
@@ -458,9 +466,16 @@ def read_outbox(state_dir: str | os.PathLike[str]) -> tuple[OutboxRow, ...]:
                 "SELECT number, attempt_id, pipeline_id, worker_group, type, state, "
                 "outcome, why, created, changed FROM task ORDER BY number"
             ).fetchall()
-    except sqlite3.Error as error:
+        return tuple(map(_row, rows))
+    except sqlite3.OperationalError as error:
         raise OutboxError(f"cannot read the outbox {path}: {error}") from error
-    return tuple(map(_row, rows))
+    except (sqlite3.DatabaseError, ValueError) as error:
+        # What is wrong with a row would tell what is in it.
+        why = error if isinstance(error, sqlite3.Error) else "a row in it is none of a task runner"
+        raise OutboxError(
+            f"cannot read the outbox {path}: {why}. Mend it, or move it away and have a task "
+            "runner begin a new one: outcomes that are in it are not delivered then"
+        ) from error
 
 
 def _row(row: Sequence[Any]) -> OutboxRow:

@@ -21,8 +21,9 @@ from aiodatapipeline._failure import Failure
 from aiodatapipeline.runner._outcome import Ended, Raised, Returned, tell
 from aiodatapipeline.runner._task import CancelReason, LeaseState, SyncTask, TaskInfo, Unlinked
 
-# Seconds that a process gets to exit after it has said how its handler ended.
-_EXIT = 5.0
+# Seconds between two looks whether a process is still there, and how many it gets to exit after it
+# has said how its handler ended.
+_LOOK, _EXIT_LOOKS = 0.5, 10
 
 
 class HandlerProcess:
@@ -91,11 +92,14 @@ class HandlerProcess:
                     if self._signal is not None:  # pragma: no cover  # nobody can time that
                         self._send(self._signal)
             try:
-                ended = self._listen(ours)
-                wait([process.sentinel], _EXIT)
+                ended = self._listen(ours, process)
+                any(
+                    process.exitcode is not None or wait([process.sentinel], _LOOK)
+                    for _ in range(_EXIT_LOOKS)
+                )
             finally:
                 with self._lock:
-                    # Before it is waited for, its number can be nobody else's.
+                    # That its number is another's by now would take a whole round of numbers.
                     self._send(signal.SIGKILL)
                     process.join()
                     self._process = None
@@ -104,8 +108,13 @@ class HandlerProcess:
         process.close()
         return ended
 
-    def _listen(self, connection: Connection[Any, Any]) -> Ended | None:
+    def _listen(self, connection: Connection[Any, Any], process: BaseProcess) -> Ended | None:
         while True:
+            # What the handler has forked has its end of the pipe, too: that it is over shows at
+            # nothing but the process itself. What it said before is still to be read.
+            while not connection.poll(_LOOK):
+                if process.exitcode is not None and not connection.poll():
+                    return None
             try:
                 said = connection.recv()
             except (EOFError, OSError):

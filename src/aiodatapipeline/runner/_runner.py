@@ -15,6 +15,7 @@ from typing import Any, Literal, NoReturn
 
 from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._clock import Clock, SystemClock
+from aiodatapipeline._text import first_refused
 from aiodatapipeline.models import TaskStatus
 from aiodatapipeline.runner._engine import Engine
 from aiodatapipeline.runner._events import Event, Health, RunningTask, Status
@@ -28,6 +29,8 @@ from aiodatapipeline.runner._task import LOGGER
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The first drains, the second cancels; the next exits.
 _EXIT_AT = 2
+# Of a worker group's name, in the service's model.
+_LONGEST_ID = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,12 @@ class TaskRunner(Handlers):
             raise RuntimeError("this task runner runs already")
         self._loop, self._signals = asyncio.get_running_loop(), 0
         with self._on_signals() if signals else nullcontext():
-            engine = self._engine = Engine(self._settings, self, _open_outbox(self._settings))
+            outbox = _open_outbox(self._settings)
+            try:
+                engine = self._engine = Engine(self._settings, self, outbox)
+            except BaseException:  # of what makes the clients
+                outbox.close()
+                raise
             if self._signals:
                 self._heed()  # there was nobody to tell it
             try:
@@ -364,6 +372,9 @@ def _check(groups: tuple[str, ...], max_concurrency: int, account_share: float |
         raise ValueError("worker_group is one name or several, and none of them is empty")
     if len(set(groups)) < len(groups):
         raise ValueError("worker_group names a group twice; one poll at a time is what it may have")
+    for name in groups:
+        if len(name) > _LONGEST_ID or first_refused(name) is not None:
+            raise ValueError(f"worker_group {name[:40]!r} is too long, or has a control character")
     if max_concurrency < len(groups):
         raise ValueError(
             f"max_concurrency is {max_concurrency}: each of the {len(groups)} worker groups needs "

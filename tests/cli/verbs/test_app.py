@@ -63,6 +63,30 @@ def test_each_command_has_a_help_with_an_example(words: tuple[str, ...], cli: Cl
     assert f"Example: aiodatapipeline {' '.join(words)}" in shown
 
 
+@pytest.mark.parametrize("group", ["", "tags", "definition", "task", "outbox"])
+def test_each_group_has_a_help_with_an_example(group: str, cli: Cli) -> None:
+    (example,) = [
+        line.removeprefix("Example: aiodatapipeline ")
+        for line in cli(*group.split(), "--help").rows
+        if line.startswith("Example: ")
+    ]
+
+    assert any(example.startswith(" ".join(words)) for words in COMMANDS)
+    assert example.startswith(group)
+
+
+@each_command
+def test_a_help_names_words_as_the_reference_does(words: tuple[str, ...], cli: Cli) -> None:
+    shown = cli(*words, "--help").stdout
+    usage = " ".join(shown.partition("\n\n")[0].split())
+
+    assert "{" not in usage
+    assert re.findall(r"^  [A-Z_:=]+ <", shown, re.MULTILINE) == []
+    reference = re.search(rf"^#+ `({' '.join(words)}[^`]*)`$", PAGE.read_text(), re.MULTILINE)
+    assert reference is not None
+    assert usage.replace(" [OPTIONS]", "") == f"Usage: aiodatapipeline {reference[1]}"
+
+
 @each_command
 def test_a_list_of_commands_says_of_each_what_its_help_begins_with(words: tuple[str, ...]) -> None:
     assert SUMMARIES[words] == COMMANDS[words].help.partition("\n")[0]
@@ -123,6 +147,29 @@ def test_help_is_given_without_what_takes_long_to_import() -> None:
 @pytest.mark.parametrize("group", ["tags", "definition", "task"])
 def test_a_group_without_a_command_says_where_help_is(group: str, cli: Cli) -> None:
     assert f"'aiodatapipeline {group} --help' shows how" in cli(group, exit_code=2).sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["status", ""], "PIPELINE"),
+        (["describe", "df-0", "Load", ""], "OBJECT"),
+        (["tags", "remove", "df-0", ""], "KEY"),
+        (["task", "poll", ""], "WORKER_GROUP"),
+    ],
+)
+def test_an_empty_word_is_told_by_its_name_and_asked_of_nobody(
+    words: list[str], word: str, cli: Cli
+) -> None:
+    told = cli(*words, exit_code=2).sentence
+
+    assert told.endswith(f"{word} is empty: is a variable of the shell not set?")
+
+
+def test_a_word_that_a_variable_can_have_is_missed_with_its_name(cli: Cli) -> None:
+    told = cli("task", "finish", exit_code=2).sentence
+
+    assert "Missing argument 'TASK_ID', or the variable AIODATAPIPELINE_TASK_ID;" in told
 
 
 def test_help_has_a_short_name(cli: Cli) -> None:

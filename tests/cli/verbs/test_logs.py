@@ -73,7 +73,9 @@ def test_only_the_attempts_of_some_objects_or_that_failed_are_shown(
     assert shown() == [f"{LOAD}_Attempt=1", f"{REPORT}_Attempt=1"]
     assert shown("Load") == shown(LOAD) == shown(f"{LOAD}_Attempt=1") == [f"{LOAD}_Attempt=1"]
     assert shown("--failed") == [f"{REPORT}_Attempt=1"]
-    assert cli("logs", made, "--failed", "Load").rows == ["No failed attempts of Load."]
+    assert cli("logs", made, "--failed", "Load").rows == [
+        f"No failed attempts of Load: 'aiodatapipeline status --all {made}' shows what there is."
+    ]
 
 
 def test_a_log_that_cannot_be_read_is_told(

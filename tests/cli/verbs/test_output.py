@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from rich.text import Text
 
-from aiodatapipeline.cli import _output
+from aiodatapipeline.cli import _output, main
+from aiodatapipeline.cli._failure import Failure, told
 from aiodatapipeline.cli._output import Answer, Format
+from aiodatapipeline.errors import ReadTimeoutError
 from aiodatapipeline.models import ParameterAttribute, ParameterObject, ParameterValue, Tag
 from tests.cli.conftest import Cli, Served, shell
 
 COMMAND = [sys.executable, "-m", "aiodatapipeline.cli"]
 # Seconds, so that a test which waits for what does not come fails and does not hang.
 PATIENCE = 30
+
+
+def printed(width: int, *row: str) -> list[str]:
+    """What a terminal of some width shows of a table."""
+    console = Console(width=width, file=io.StringIO())
+    columns = ("Instance", "Status", _output.number("Attempts"), "Started (UTC)", "Reason")
+    console.print(_output.table(columns, [row, ("@Clean", "PENDING", "", None, None)]))
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [40, 79])
+def test_rows_that_have_no_room_beside_each_other_are_below_each_other(width: int) -> None:
+    row = ("@Load_2026-01-01T00:00:00", "FAILED", "1", "2026-01-01T00:00:00", "the disk is full")
+
+    shown = printed(width, *row)
+
+    told = "Attempts: 1  Started (UTC): 2026-01-01T00:00:00  Reason: the disk is full"
+    assert shown[0] == "@Load_2026-01-01T00:00:00  FAILED"
+    assert " ".join(" ".join(shown[1:-1]).split()) == " ".join(told.split())
+    assert shown[-1] == "@Clean  PENDING"
+    assert all(line in {shown[0], shown[-1]} or line.startswith("  ") for line in shown)
+    # No time, and no other word, is cut in two.
+    assert set(told.split()) <= {word for line in shown for word in line.split()}
+
+
+def test_rows_that_have_room_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ("@Load_2026-01-01T00:00:00", "FAILED", "1", "2026-01-01T00:00:00", "a fault " * 20)
+
+    header, _, first, *_ = printed(100, *row)
+
+    assert header.split() == ["Instance", "Status", "Attempts", "Started", "(UTC)", "Reason"]
+    assert first.startswith("@Load_2026-01-01T00:00:00   FAILED           1   2026-01-01T00:00:00")
 
 
 def test_a_pipe_gets_whole_lines_without_colours(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,9 +141,9 @@ def test_a_document_is_not_escaped_without_need(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    ("words", "exit_code"), [(["list"], 141), (["list", "--output", "json"], 141), (["--help"], 1)]
+    "words", [["list"], ["list", "--output", "json"], ["--help"], ["local", "--port", "0"]]
 )
-def test_nobody_reading_on_is_no_error(served: Served, words: list[str], exit_code: int) -> None:
+def test_nobody_reading_on_is_no_error(served: Served, words: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer) as pipe:
@@ -117,7 +156,35 @@ def test_nobody_reading_on_is_no_error(served: Served, words: list[str], exit_co
             check=False,
         )
 
-    assert (done.returncode, done.stderr) == (exit_code, "")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_an_encoding_has_no_bytes_for_is_escaped_as_in_json(
+    served: Served, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("na\xefve \u20ac \U0001f600", "\xd7")
+    for name in names:
+        cli("create", name)
+    for words in (["list"], ["list", "--output", "json"]):
+        stdout = io.TextIOWrapper(io.BytesIO(), "ascii")
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", stdout)
+            assert main(words) == 0
+
+        stdout.seek(0)
+        text = stdout.read()
+        assert r"na\u00efve \u20ac \ud83d\ude00" in text
+    assert {each["name"] for each in json.loads(text)["pipelineIdList"]} == set(names)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk to try")
+def test_an_output_that_cannot_be_written_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with suppress(OSError), open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(Failure, match="standard output cannot be written: No space left"):
+            _output.write("a text")
 
 
 @pytest.mark.parametrize("words", [["task", "poll", "etl"], ["status", "PIPELINE", "--watch"]])
@@ -174,6 +241,30 @@ def test_a_service_that_is_not_there_is_told_with_what_to_do(cli: Cli, served: S
     told = cli("list", "--endpoint-url", "http://127.0.0.1:1", exit_code=1).sentence
 
     assert "check --endpoint-url and the network; 'aiodatapipeline local' starts" in told
+
+
+@pytest.mark.parametrize(
+    ("operation", "advice"),
+    [
+        ("ListPipelines", "check --endpoint-url and the network"),
+        ("ActivatePipeline", "it may have been carried out all the same"),
+    ],
+)
+def test_only_what_changes_something_is_to_be_looked_for_when_its_answer_was_lost(
+    operation: str, advice: str
+) -> None:
+    lost = ReadTimeoutError("no answer in the time for it", operation=operation)
+
+    assert f"{operation}: no answer in the time for it; {advice}" in told(lost)
+
+
+def test_tls_to_what_speaks_none_is_told_without_our_innards(cli: Cli, served: Served) -> None:
+    secure = served.service.endpoint_url.replace("http:", "https:")
+
+    told = cli("list", "--endpoint-url", secure, exit_code=1).sentence
+
+    assert f"SSL validation failed for {secure}" in told
+    assert "object at 0x" not in told
 
 
 def test_a_profile_has_region_and_credentials(

@@ -77,6 +77,21 @@ def test_an_interval_that_is_none_is_refused(served: Served, cli: Cli, interval:
     assert "is no interval" in told
 
 
+def test_an_interval_that_ends_before_it_begins_is_refused(served: Served, cli: Cli) -> None:
+    interval = "2026-01-01T02:00:00,2026-01-01T02:30:00+01:00"
+
+    told = cli("list-runs", "df-0", "--start-interval", interval, exit_code=2).sentence
+
+    assert "ends before it begins" in told
+
+
+def test_a_status_that_nobody_knows_is_told_and_looked_for(served: Served, cli: Cli) -> None:
+    answer = cli("list-runs", served.create(shell("Load")), "--status", "waitng")
+
+    assert answer.rows == ["No such runs."]
+    assert "WAITNG: no known status; those are ACTIVATING, " in answer.stderr
+
+
 def test_why_a_run_was_cancelled_or_failed_with_another_is_told(served: Served, cli: Cli) -> None:
     made = served.create(
         shell("Load"),
@@ -111,5 +126,5 @@ def test_a_failed_run_is_run_again(served: Served, cli: Cli) -> None:
 def test_a_status_that_nobody_can_set_is_a_wrong_use(served: Served, cli: Cli) -> None:
     told = cli("set-status", "df-0", "FINISHED", LOAD, exit_code=2).sentence
 
-    assert "MARK_FINISHED" in told.upper()
+    assert "one of MARK_FINISHED, PAUSE, RERUN, RESUME, TRY_CANCEL" in told
     assert "'aiodatapipeline set-status --help' shows how" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -455,6 +456,30 @@ async def test_nothing_of_an_attempt_is_left(
         )
 
     assert names_in(scratch) == []
+
+
+async def test_what_cannot_be_removed_changes_nothing_and_is_told(
+    hand: Hand,
+    scratch: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("it is another user's")
+
+    # As what a command has made in a container, as root.
+    monkeypatch.setattr(Path, "chmod", refuse)
+    monkeypatch.setattr(os, "rmdir", refuse)
+    await hand(
+        ACTIVITY,
+        {"command": "touch $OUTPUT1_STAGING_DIR/a", "stage": "true", "output": Ref("Out")},
+        node("Out", directoryPath=str(tmp_path / "out")),
+    )
+
+    assert (tmp_path / "out" / "a").exists()
+    (left,) = names_in(scratch)
+    assert f"{scratch / left} cannot be removed" in caplog.text
 
 
 # -- cancellation -------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from aiodatapipeline.models import PipelineObject
 
 # Instances of an object at once, if it does not say. Source: "AWS Data Pipeline Limits".
 _ACTIVE_INSTANCES = 5
+# A number that is never reached, and that a database takes.
+_MOST = 2.0**53
 _ON_DEMAND = "ondemand"
 _TIME_SERIES = "timeseries"
 
@@ -260,7 +262,9 @@ class Plan:
 
     def _number(self, each: EffectiveObject, key: str, otherwise: int) -> int:
         said = self.text(each, key) or ""
-        return int(said) if said.isascii() and said.isdigit() else otherwise
+        if not (said.isascii() and said.isdigit()):
+            return otherwise
+        return int(min(float(said), _MOST))  # a number of any length may be written
 
     def _seconds(self, each: EffectiveObject, key: str) -> float | None:
         said = self.text(each, key)

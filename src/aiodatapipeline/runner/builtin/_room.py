@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from aiodatapipeline.runner._task import Task, TaskFailed
@@ -35,7 +35,7 @@ async def entered(task: Task, fields: Logged, settings: BuiltIn) -> AsyncGenerat
     Raises:
         TaskFailed: What the command wrote could not be put where it belongs.
     """
-    async with _scratch(settings) as directory, storage_of(settings) as storage:
+    async with _scratch(task, settings) as directory, storage_of(settings) as storage:
         room = Room(task, fields, settings, directory, storage)
         time = LOG_TIME
         try:
@@ -62,7 +62,7 @@ def storage_of(settings: BuiltIn) -> Storage:
 
 
 @asynccontextmanager
-async def _scratch(settings: BuiltIn) -> AsyncGenerator[Path]:
+async def _scratch(task: Task, settings: BuiltIn) -> AsyncGenerator[Path]:
     """Make a directory, and remove it although the wait for it is cancelled."""
     made: list[str] = []
 
@@ -74,7 +74,8 @@ async def _scratch(settings: BuiltIn) -> AsyncGenerator[Path]:
         yield Path(made[0])
     finally:
         for each in made:
-            await to_its_end(asyncio.to_thread(_remove, Path(each)))
+            if not await to_its_end(asyncio.to_thread(_remove, Path(each))):
+                task.log.warning("%s: %s cannot be removed", task.attempt_id, each)
 
 
 class Room:
@@ -229,11 +230,18 @@ def _path(path: str | os.PathLike[str] | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _remove(directory: Path) -> None:
-    """Remove a directory with all that is in it, which may not even be writable."""
+def _remove(directory: Path) -> bool:
+    """Remove a directory with all that is in it, which may not even be writable.
+
+    Returns:
+        Whether nothing is left. What the command has made as somebody else, in a container, say,
+        changes nothing about how it ended.
+    """
     for parent, directories, _ in os.walk(directory):
         for name in directories:
             path = Path(parent, name)
             if not path.is_symlink():
-                path.chmod(0o700)
+                with suppress(OSError):
+                    path.chmod(0o700)
     shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
