@@ -42,7 +42,7 @@ def test_the_built_in_handlers_work_off_what_there_is(
     with served.resting(pipeline):
         result = cli(
             "run", "--until-idle", "--worker-group", "etl", "--state-dir", tmp_path / "state",
-            "--log-uri", tmp_path / "logs",
+            "--log-uri", tmp_path / "logs", "--endpoint-url", served.service.endpoint_url,
         )  # fmt: skip
 
     assert result.stdout == "Tasks: 1 finished, 1 failed.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 
@@ -103,10 +104,18 @@ async def exchange(data: bytes, patience: Patience) -> bytes:
         async with await Socket.connect(port) as one:
             one.writer.write(data)
             got = await one.rest()
-        async with await Socket.connect(port) as one:
-            one.write()
-            assert (await one.read()).status == 200  # it lives
+        assert await lives(port)
     return got
+
+
+async def lives(port: int) -> bool:
+    """Ask for an answer; again, if it took too long to ask for so short a patience."""
+    async with asyncio.timeout(20):
+        while True:
+            async with await Socket.connect(port) as one:
+                with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                    one.write()
+                    return (await one.read()).status == 200
 
 
 def statuses(got: bytes) -> list[int]:
