@@ -39,6 +39,7 @@ from aiodatapipeline._config import CONNECT_TIMEOUT, SERVICE, ConnectionSettings
 from aiodatapipeline._http import NOT_HTTP, Attempt, HttpSession, Signing, attempt_now
 from aiodatapipeline._loader import read_service_model, shared_loader
 from aiodatapipeline._seam import AiobotocoreSession, Reply
+from aiodatapipeline._secrets import MASK
 from aiodatapipeline._version import __version__
 
 _EVENTS = "data-pipeline"  # the service's id, as botocore hyphenates it in names of events
@@ -263,7 +264,7 @@ def _check_endpoint(url: str) -> None:
     if not found:
         raise ValueError(f"{_NO_ENDPOINT}: {url}")
     if user is not None:
-        shown = _USER.sub("***@", url)  # for whoever reads the traceback, too
+        shown = _USER.sub(f"{MASK}@", url)  # for whoever reads the traceback, too
         raise ValueError(f"{_NO_ENDPOINT}: {shown} has a user in it, and requests are signed")
 
 
@@ -347,7 +348,7 @@ def _translate(  # noqa: PLR0911  # one for each kind of exception
     if not operation:
         mend = next((words for kind, words in _MEND if isinstance(error, kind)), _MEND_SOMETHING)
         if text.startswith(_NO_ENDPOINT):
-            text, mend = _USER.sub("***@", text), _MEND_ENDPOINT
+            text, mend = _USER.sub(f"{MASK}@", text), _MEND_ENDPOINT
         return errors.ConfigurationError(f"{text.rstrip('.')}; {mend}")
     if isinstance(error, exceptions.BotoCoreError):
         # Credentials were found when the client was opened; getting new ones failed just now.

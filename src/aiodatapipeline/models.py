@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import pydantic
 from pydantic import Strict, ValidationInfo, model_validator
 
+from aiodatapipeline._secrets import MASK, is_secret
 from aiodatapipeline._wire import (
     FrozenDict,
     Id,
@@ -52,9 +53,6 @@ __all__ = [
     "ValidationWarning",
 ]
 
-# An id or key that starts so names a value that the service stores encrypted.
-_ENCRYPTED = "*"
-_MASK = "***"
 # Source: QueryObjects, API reference 2012-10-29.
 _MAX_SELECTORS = 10
 
@@ -243,11 +241,11 @@ class ParameterObject(WireModel):
     attributes: Many[ParameterAttribute]
 
     def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
-        if not self.id.startswith(_ENCRYPTED):
+        if not is_secret(self.id):
             yield from super().__repr_args__()
             return
         yield "id", self.id
-        yield "attributes", {attribute.key: _MASK for attribute in self.attributes}
+        yield "attributes", {attribute.key: MASK for attribute in self.attributes}
 
 
 class ParameterValue(WireModel):
@@ -347,5 +345,5 @@ def _masked(
     shown: Iterable[tuple[str | None, object]], key: str
 ) -> Iterator[tuple[str | None, object]]:
     for name, value in shown:
-        hide = name == "string_value" and value is not None and key.startswith(_ENCRYPTED)
-        yield name, _MASK if hide else value
+        hide = name == "string_value" and value is not None and is_secret(key)
+        yield name, MASK if hide else value

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from aiodatapipeline._secrets import MASK
 from aiodatapipeline.cli import _output
 from aiodatapipeline.cli._command import Context, Output, connected, printed
 from aiodatapipeline.cli._failure import Failure
@@ -183,7 +184,7 @@ def _document(comparison: Comparison) -> dict[str, object]:
 
 def _change(change: FieldChange) -> dict[str, object]:
     old, new = (
-        [_output.MASK if change.secret else {"ref": each.id} if isinstance(each, Ref) else each
+        [MASK if change.secret else {"ref": each.id} if isinstance(each, Ref) else each
          for each in values]
         for values in (change.old, change.new)
     )  # fmt: skip

@@ -9,9 +9,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from aiodatapipeline._secrets import MASK, is_secret
 from aiodatapipeline.cli._command import pairs
 from aiodatapipeline.cli._failure import Failure
-from aiodatapipeline.cli._output import MASK, is_secret
 from aiodatapipeline.definition import Definition
 from aiodatapipeline.models import ParameterValue
 

@@ -22,15 +22,12 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from aiodatapipeline._secrets import HARMLESS, MASK, is_secret
 from aiodatapipeline._wire import WireModel
 from aiodatapipeline.cli._failure import Failure
 
-MASK = "***"
 # Characters of a last column that are enough to read it, and between two columns.
 _LAST, _BETWEEN = 20, 3
-_SECRET = "*"  # noqa: S105  # what the name of an encrypted field or parameter begins with
-# What a secret parameter says of itself without telling its value.
-_HARMLESS = {"description", "isArray", "optional", "type"}
 # Of lines into a pipe or a file: whoever reads them may cut them.
 _WIDTH = 1_000_000
 # Of a program that is ended since nobody reads on. Source: what shells make of SIGPIPE, 128 + 13.
@@ -247,9 +244,4 @@ def _masked(value: object) -> object:
 
 def _of_secret(attributes: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
     for each in attributes:
-        yield each if each.get("key") in _HARMLESS else {**each, "stringValue": MASK}
-
-
-def is_secret(name: object) -> bool:
-    """Whether the field or parameter of a name is secret."""
-    return isinstance(name, str) and name.startswith(_SECRET)
+        yield each if each.get("key") in HARMLESS else {**each, "stringValue": MASK}

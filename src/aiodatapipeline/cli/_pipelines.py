@@ -10,6 +10,7 @@ import typer
 from rich.console import RenderableType
 
 from aiodatapipeline._client import DataPipelineClient
+from aiodatapipeline._secrets import MASK, is_secret
 from aiodatapipeline.cli import _output
 from aiodatapipeline.cli._command import Context, Pipeline, connected, pairs
 from aiodatapipeline.cli._failure import Failure
@@ -168,8 +169,8 @@ def _fields(fields: Iterable[Field]) -> RenderableType:
 
 
 def _shown(field: Field) -> str:
-    if _output.is_secret(field.key):
-        return _output.MASK
+    if is_secret(field.key):
+        return MASK
     value = field.value
     return f"-> {value.id}" if isinstance(value, Ref) else value or ""
 

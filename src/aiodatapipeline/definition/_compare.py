@@ -15,8 +15,9 @@ from enum import StrEnum
 from itertools import takewhile
 from typing import TypeAlias
 
+from aiodatapipeline._secrets import HARMLESS, MASK, is_secret
 from aiodatapipeline.definition._file import Definition
-from aiodatapipeline.definition._inherit import SECRET, EffectiveObject, resolve
+from aiodatapipeline.definition._inherit import EffectiveObject, resolve
 from aiodatapipeline.models import PipelineObject, Ref
 
 __all__ = ["Change", "ChangeKind", "Comparison", "FieldChange", "compare"]
@@ -25,9 +26,6 @@ Values: TypeAlias = tuple[str | Ref, ...]
 _Members: TypeAlias = Mapping[str, Values]
 _Things: TypeAlias = Mapping[tuple[str, int], _Members]
 
-_MASK = "***"
-# What a secret parameter says of itself without telling its value.
-_HARMLESS = {"description", "isArray", "optional", "type"}
 # These come first: they say what a thing is.
 _FIRST = {"name": 0, "type": 1}
 # What the service does not let go once a pipeline has been activated.
@@ -74,7 +72,7 @@ class FieldChange:
 
     def __repr__(self) -> str:
         old, new = (
-            tuple(_MASK for _ in values) if self.secret else values
+            tuple(MASK for _ in values) if self.secret else values
             for values in (self.old, self.new)
         )
         return f"FieldChange(key={self.key!r}, old={old!r}, new={new!r}, refused={self.refused!r})"
@@ -144,7 +142,7 @@ def compare(old: Definition, new: Definition) -> Comparison:
     return Comparison(
         objects=tuple(map(judge.change, _changes(_objects(old), _objects(new)))),
         parameters=tuple(_changes(_parameters(old), _parameters(new))),
-        values=tuple(_field_changes(_values(old), _values(new), secret=_starts_secret)),
+        values=tuple(_field_changes(_values(old), _values(new), secret=is_secret)),
     )
 
 
@@ -189,7 +187,7 @@ def _grouped(pairs: Iterable[tuple[str, str | Ref]]) -> dict[str, Values]:
 def _changes(before: _Things, after: _Things) -> Iterator[Change]:
     for thing in dict.fromkeys((*before, *after)):
         old, new = before.get(thing), after.get(thing)
-        secret = _all_but_harmless if _starts_secret(thing[0]) else _starts_secret
+        secret = _all_but_harmless if is_secret(thing[0]) else is_secret
         fields = tuple(_field_changes(old or {}, new or {}, secret=secret))
         if old is None:
             yield Change(thing[0], ChangeKind.ADDED, fields)
@@ -207,12 +205,8 @@ def _field_changes(
             yield FieldChange(key, old.get(key, ()), new.get(key, ()), secret=secret(key))
 
 
-def _starts_secret(key: str) -> bool:
-    return key.startswith(SECRET)
-
-
 def _all_but_harmless(key: str) -> bool:
-    return key not in _HARMLESS
+    return key not in HARMLESS
 
 
 class _Judge:
@@ -349,7 +343,7 @@ class _Writer:
         shown = [text for _, text in (*old, *new)]
         if change.secret:
             differ = " (not the same)" if change.kind is ChangeKind.CHANGED else ""
-            yield indent, mark, f"{name}: {_MASK}{differ}"
+            yield indent, mark, f"{name}: {MASK}{differ}"
         elif len(shown) == 1:
             yield indent, mark, f"{name}: {shown[0]}"
         elif len(old) == len(new) == 1 and sum(map(len, shown)) <= _SHORT:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
+from aiodatapipeline._secrets import MASK, is_secret
 from aiodatapipeline._text import first_refused
 from aiodatapipeline._wire import MAX_VALUE
 from aiodatapipeline.definition._file import Definition
@@ -43,7 +44,6 @@ __all__ = [
 ]
 
 DEFAULT_ID = "Default"
-SECRET = "*"  # noqa: S105  # what the name of an encrypted field or parameter begins with
 
 RunTimeValue: TypeAlias = "Found | Ref | tuple[Found | Ref, ...]"
 """What a run-time name stands for. A ``Ref`` is the object of that id, with what is known of it."""
@@ -185,7 +185,7 @@ class Parameter:
     @property
     def secret(self) -> bool:
         """Whether its value must not be shown."""
-        return self.id.startswith(SECRET)
+        return is_secret(self.id)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ class Parameter:
                 yield f"is {word} than {'allowed' if self.secret else limit}"
 
     def __repr__(self) -> str:
-        shown = "***" if self.secret else repr(self.texts)
+        shown = MASK if self.secret else repr(self.texts)
         return f"Parameter(id={self.id!r}, type={self.type!r}, texts={shown})"
 
 
@@ -367,7 +367,7 @@ class ResolvedDefinition:
             try:
                 fields += _evaluated(each, scope)
             except ExpressionError as error:
-                secret = each.key.startswith(SECRET)
+                secret = is_secret(each.key)
                 problems.setdefault(each.key, "cannot be evaluated" if secret else error.reason)
                 fields.append(each)
         evaluated = PipelineObject(id=written.id, name=written.name, fields=tuple(fields))

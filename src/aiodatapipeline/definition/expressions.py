@@ -28,6 +28,7 @@ from functools import partial
 from types import NoneType
 from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
+from aiodatapipeline._secrets import is_secret
 from aiodatapipeline.definition import _joda
 from aiodatapipeline.definition._functions import (
     FUNCTIONS,
@@ -685,7 +686,7 @@ class _Evaluation:
 def _inside(name: str, error: ExpressionError) -> Refused:
     """Tell of an error in a field's text to whoever used the field."""
     # A reason has words of the text in it, and an encrypted field's are secret.
-    reason = "it cannot be evaluated" if name.startswith("*") else error.reason
+    reason = "it cannot be evaluated" if is_secret(name) else error.reason
     return Refused(f"in {_quoted(name)}: {reason}")
 
 

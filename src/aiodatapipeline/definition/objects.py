@@ -30,11 +30,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from aiodatapipeline._secrets import MASK, is_secret
 from aiodatapipeline._wire import FrozenDict, Id, Name
 from aiodatapipeline.definition import _written
 from aiodatapipeline.definition._catalog import ValueKind, catalog
 from aiodatapipeline.definition._file import Definition, DefinitionError
-from aiodatapipeline.definition._inherit import DEFAULT_ID, SECRET
+from aiodatapipeline.definition._inherit import DEFAULT_ID
 from aiodatapipeline.models import (
     ParameterAttribute,
     ParameterObject,
@@ -72,8 +73,6 @@ __all__ = [
 ]
 
 MadeT = TypeVar("MadeT", PipelineObject, ParameterObject)
-
-_MASK = "***"
 
 
 def _or_several(convert: Callable[[object], object]) -> Callable[[object], object]:
@@ -203,8 +202,8 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _shown(key: str, value: object) -> object:
     """Mask what is encrypted, and name other objects by their ids."""
-    if key.startswith(SECRET):
-        return _MASK
+    if is_secret(key):
+        return MASK
     if _written.is_list(value):
         return tuple(_shown(key, each) for each in _each(value))
     return Ref(value.id) if isinstance(value, Component) else value
@@ -438,8 +437,8 @@ class Parameter(_Frozen):
     def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
         for name, value in super().__repr_args__():
             if value:
-                secret = name != "id" and self.id.startswith(SECRET)
-                yield name, _MASK if secret else value
+                secret = name != "id" and is_secret(self.id)
+                yield name, MASK if secret else value
 
 
 def build(

@@ -184,8 +184,15 @@ def test_a_command_that_is_nearly_right_is_suggested(cli: Cli) -> None:
     )
 
 
-@pytest.mark.parametrize(("line", "words"), [("sta", ["status"]), ("task f", ["fail", "finish"])])
-def test_a_shell_completes_commands(
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sta", ["status"]),
+        ("task f", ["fail", "finish"]),
+        ("set-status df-0 R", ["RERUN", "RESUME"]),
+    ],
+)
+def test_a_shell_completes_commands_and_what_they_take(
     line: str,
     words: list[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiodatapipeline._secrets import Secrets
 from aiodatapipeline.models import PipelineObject, Ref
 from aiodatapipeline.runner import TaskInfo
 from aiodatapipeline.runner.builtin import _logs
@@ -97,4 +98,17 @@ def test_a_line_that_cannot_be_written_is_none(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_ends_with_nothing(tmp_path: Path) -> None:
-    assert tail(tmp_path / "gone") == ""
+    assert tail(tmp_path / "gone", Secrets([])) == ""
+
+
+@pytest.mark.parametrize("before", range(12))
+def test_a_secret_that_the_end_of_a_file_begins_in_is_not_shown_in_part(
+    tmp_path: Path, before: int
+) -> None:
+    secret = "hünter2-ü"
+    rest = "x" * (4096 - before)
+    (tmp_path / "log").write_text(f"y {secret}{rest}", encoding="utf-8")
+
+    shown = tail(tmp_path / "log", Secrets([secret]))
+
+    assert shown in {rest, f"***{rest}"}

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from aiodatapipeline._secrets import is_secret
 from aiodatapipeline.definition._catalog import Kind, ValueKind
 from aiodatapipeline.definition._findings import Finding, FindingId, Severity
-from aiodatapipeline.definition._inherit import SECRET, EffectiveObject
+from aiodatapipeline.definition._inherit import EffectiveObject
 from aiodatapipeline.definition._json import shown
 from aiodatapipeline.definition._rules._subject import Subject
 from aiodatapipeline.definition.expressions import ExpressionError
@@ -34,7 +35,7 @@ def expressions(subject: Subject) -> Iterator[Finding]:
 def _unreadable(
     subject: Subject, each: EffectiveObject, key: str, error: ExpressionError
 ) -> Finding:
-    reason = "" if key.startswith(SECRET) else f": {error.reason}"
+    reason = "" if is_secret(key) else f": {error.reason}"
     return subject.finding(
         FindingId.INVALID_EXPRESSION,
         (each.id, key),
@@ -50,7 +51,7 @@ def _unknown(
     # What looks like an expression may be a part of a password.
     told = (
         "uses a name that stands for nothing"
-        if key.startswith(SECRET)
+        if is_secret(key)
         else f"uses {shown('.'.join(path))}: {reason}"
     )
     return subject.finding(

@@ -8,11 +8,11 @@ there is.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from aiodatapipeline._secrets import MASK, Secrets, is_secret
 from aiodatapipeline.local._engine._definitions import Definitions
 from aiodatapipeline.local._engine._objects import waiting_on
 from aiodatapipeline.local._engine._states import PipelineState, Status
@@ -24,9 +24,7 @@ from aiodatapipeline.operations import GetPipelineDefinitionResponse
 PIPELINES, RUNS, INSTANCES, ATTEMPTS, TASKS, ALARMS = 200, 10, 100, 20, 200, 50
 """How many of each are given at most."""
 _VERSIONS = 20
-MASK = "***"
 _GONE = "('DELETING', 'DELETED')"
-_ENCRYPTED = "*"
 # A text that comes behind any time.
 _LATEST = "~"
 
@@ -184,16 +182,10 @@ class PipelineSight:
 class _Hiding:
     """Masks the secrets of a pipeline in texts."""
 
-    pattern: re.Pattern[str] | None
-
-    @classmethod
-    def of(cls, secrets: Iterable[str]) -> _Hiding:
-        # The longest first: one may be the beginning of another.
-        found = sorted({each for each in secrets if each.strip()}, key=len, reverse=True)
-        return cls(re.compile("|".join(map(re.escape, found))) if found else None)
+    secrets: Secrets
 
     def __call__(self, text: str) -> str:
-        return self.pattern.sub(MASK, text) if self.pattern else text
+        return self.secrets.cover(text)
 
     def maybe(self, text: str | None) -> str | None:
         return text if text is None else self(text)
@@ -202,7 +194,7 @@ class _Hiding:
         return tuple((each.key, self._shown(each)) for each in fields)
 
     def _shown(self, each: Field) -> str:
-        if each.key.startswith(_ENCRYPTED):
+        if is_secret(each.key):
             return MASK
         return self((each.string_value if each.ref_value is None else each.ref_value) or "")
 
@@ -366,11 +358,12 @@ class Sight:
             pipeline,
             _VERSIONS,
         )
-        return _Hiding.of(
+        found = (
             secret
             for (body,) in rows
             for secret in _secrets(GetPipelineDefinitionResponse.from_wire(json.loads(body)))
         )
+        return _Hiding(Secrets(found, shortest=1))
 
     def _errors(self, pipeline: Pipeline, hide: _Hiding) -> Iterator[tuple[str | None, str]]:
         if pipeline.latest is not None and pipeline.latest > (pipeline.active or 0):
@@ -465,12 +458,12 @@ def _attempt(attempt: Attempt, hide: _Hiding) -> AttemptLine:
 
 def _secrets(definition: GetPipelineDefinitionResponse) -> Iterator[str]:
     for value in definition.parameter_values:
-        if value.id.startswith(_ENCRYPTED):
+        if is_secret(value.id):
             yield value.string_value
     for parameter in definition.parameter_objects:
-        if parameter.id.startswith(_ENCRYPTED):
+        if is_secret(parameter.id):
             yield from (each.string_value for each in parameter.attributes if each.key == "default")
     for each in definition.pipeline_objects:
         for field in each.fields:
-            if field.key.startswith(_ENCRYPTED) and field.string_value is not None:
+            if is_secret(field.key) and field.string_value is not None:
                 yield field.string_value

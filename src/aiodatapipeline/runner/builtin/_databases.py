@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from aiodatapipeline._secrets import Secrets
 from aiodatapipeline.models import PipelineObject, Ref
 from aiodatapipeline.runner._handlers import read
 from aiodatapipeline.runner._task import Task, TaskFailed
@@ -17,9 +18,6 @@ from aiodatapipeline.runner.builtin._staging import look_up
 
 if TYPE_CHECKING:
     from aiodatapipeline.runner.builtin._sql import Mode, Session
-
-# A shorter value would be found in words that have nothing to do with it.
-_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +38,7 @@ class Login:
 
     def masked(self, text: str) -> str:
         """Take the password out of a text."""
-        if self.password and len(self.password) >= _SECRET:
-            text = text.replace(self.password, "***")
-        return text
+        return Secrets([self.password]).cover(text)
 
     def opened(self, halt: Halt, mode: Mode) -> AbstractContextManager[Session]:
         """Connect. See ``_sql.connected``. In a thread: the import alone takes its time.

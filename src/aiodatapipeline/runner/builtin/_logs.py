@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from aiodatapipeline._secrets import Secrets
 from aiodatapipeline.runner._task import TaskInfo
 from aiodatapipeline.runner.builtin._places import Place
 
@@ -114,15 +115,23 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
         size -= len(chunk)
 
 
-def tail(file: Path) -> str:
-    """Give the last lines of a file, whatever bytes they are; empty if there is no such file."""
+def tail(file: Path, secrets: Secrets) -> str:
+    """Give the last lines of a file, whatever bytes they are; empty if there is no such file.
+
+    Args:
+        file: The file.
+        secrets: What is covered in it.
+    """
     try:
         with file.open("rb") as opened:
             size = opened.seek(0, 2)
-            opened.seek(max(0, size - _TAIL))
-            text = opened.read().decode(errors="replace")
+            start = max(0, size - _TAIL)
+            before = min(start, secrets.size)
+            opened.seek(start - before)
+            read = opened.read()
     except FileNotFoundError:
         return ""
+    text = secrets.cut(read.decode(errors="replace"), len(read[:before].decode(errors="replace")))
     if size > _TAIL and "\n" in text.rstrip("\n"):
         text = text.partition("\n")[2]  # the first line is half a line
     return text.strip("\n")

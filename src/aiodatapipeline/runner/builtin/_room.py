@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from aiodatapipeline._secrets import Secrets, is_secret
 from aiodatapipeline.runner._task import Task, TaskFailed
 from aiodatapipeline.runner.builtin import _logs
 from aiodatapipeline.runner.builtin._aside import to_its_end
@@ -19,9 +20,6 @@ from aiodatapipeline.runner.builtin._places import Place, StorageError
 from aiodatapipeline.runner.builtin._settings import BuiltIn
 from aiodatapipeline.runner.builtin._shell import Ended, NotStartedError, Script, run_script
 from aiodatapipeline.runner.builtin._storage import Storage
-
-# A shorter value would be found in words that have nothing to do with it.
-_SECRET = 4
 
 # Seconds that the logs of an attempt get to be written where they belong. A canceled handler has
 # to be over sooner: it gets 30 seconds by default, and the command its part of them.
@@ -168,22 +166,17 @@ class Room:
 
     def failure(self, ended: Ended) -> TaskFailed:
         """Tell how a command failed, with what it wrote last."""
-        stderr = self._masked(_logs.tail(self._logs[_logs.STDERR]))
-        said = stderr or self._masked(_logs.tail(self._logs[_logs.STDOUT]))
+        fields = self._task.object.fields
+        secrets = Secrets(each.string_value for each in fields if is_secret(each.key))
+        said = _logs.tail(self._logs[_logs.STDERR], secrets) or _logs.tail(
+            self._logs[_logs.STDOUT], secrets
+        )
         last = said.rpartition("\n")[2].strip()
         return TaskFailed(
             "ShellCommandFailed",
             f"{ended}: {last}" if last else f"{ended}, and it wrote nothing",
             detail=said,
         )
-
-    def _masked(self, text: str) -> str:
-        """Take the values of encrypted fields out of a text."""
-        fields = self._task.object.fields
-        for secret in {field.string_value for field in fields if field.key.startswith("*")}:
-            if secret and len(secret) >= _SECRET:
-                text = text.replace(secret, "***")
-        return text
 
     async def hand_over(self, seconds: float) -> str:
         """Write what the command wrote where it belongs.
