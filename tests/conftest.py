@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
@@ -16,6 +17,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="try many more cases, for minutes instead of seconds"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say how many examples a property has to hold for: few in every run, many in ``soak``."""
+    examples = 500 if config.getoption("--long") else 30
+    # How long one takes depends on who else uses the machine, and the first of a model builds
+    # its schema.
+    settings.register_profile("aiodatapipeline", max_examples=examples, deadline=None)
+    settings.load_profile("aiodatapipeline")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from datetime import UTC, datetime
@@ -11,7 +12,13 @@ from unittest.mock import Mock, patch
 
 import pytest
 
-from aiodatapipeline._clock import SystemClock, VirtualClock, sleep, sleep_until
+from aiodatapipeline._clock import (
+    SystemClock,
+    VirtualClock,
+    _turns,  # pyright: ignore[reportPrivateUsage]
+    sleep,
+    sleep_until,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
@@ -97,6 +104,43 @@ async def test_a_coroutine_that_wakes_up_works_at_that_time() -> None:
 
     assert seen == [10, 20, 30]
     await working
+
+
+async def test_what_goes_to_and_fro_over_sockets_happens_before_time_goes_on() -> None:
+    clock, loop = VirtualClock(), asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    for each in (ours, theirs):
+        each.setblocking(False)
+    seen: list[float] = []
+
+    async def ask() -> None:
+        await sleep(clock, 10)
+        for _ in range(10):
+            await loop.sock_sendall(ours, b"?")
+            await loop.sock_recv(ours, 1)
+            seen.append(clock.time() - START)
+
+    async def answer() -> None:
+        while await loop.sock_recv(theirs, 1):
+            await loop.sock_sendall(theirs, b"!")
+
+    with ours, theirs:
+        both = asyncio.gather(ask(), answer())
+        await asyncio.sleep(0)
+        clock.call_at(START + 11, lambda: seen.append(11))
+        await clock.advance(60)
+        ours.shutdown(socket.SHUT_WR)
+        await both
+
+    assert seen == [10] * 10 + [11]
+
+
+def test_an_event_loop_that_does_not_show_what_it_is_to_call_gets_all_its_turns() -> None:
+    loop = Mock(spec=asyncio.AbstractEventLoop)
+
+    turns = sum(1 for _ in _turns(loop))
+
+    assert turns == 50
 
 
 async def test_a_cancelled_call_is_not_made_even_when_it_is_next() -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiodatapipeline import ResponseMetadata, SetTaskStatusRequest, TaskStatus
@@ -63,9 +63,9 @@ def with_unknown_members(value: object) -> object:
 # -- both doors ----------------------------------------------------------------------------
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("operation", OPERATION_NAMES)
 def test_what_came_over_the_wire_goes_back_the_same(operation: str) -> None:
-    @settings(max_examples=50)
     @given(BODIES[operation])
     def check(given_one: Body) -> None:
         model, body = given_one

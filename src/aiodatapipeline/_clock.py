@@ -11,7 +11,7 @@ import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sized
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -115,6 +115,9 @@ _GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
+# After so many in a row in which nobody was to be called, nobody will be: one of them has shown
+# what had come over sockets.
+_IDLE = 3
 # How many rounds have to be quiet if there are other threads: what one hands to this one in the
 # first is worked off in the second, and what this one hands back then too.
 _QUIET = 2
@@ -207,12 +210,12 @@ class VirtualClock:
             # What is on its way between two threads is in neither of them for a moment: it is
             # over when nothing was under way during all of a pass.
             quiet, works = not self._working, self._works
-            for _ in range(_TURNS):
+            for _ in _turns(here):
                 await asyncio.sleep(0)
             with self._lock:
                 others = {loop for loop in self._loops if loop is not here}
             for loop in others:
-                await _turns(loop)
+                await _gone_round(loop)
             in_a_row = in_a_row + 1 if quiet and works == self._works else 0
             if in_a_row >= (_QUIET if others else 1):
                 return
@@ -221,18 +224,31 @@ class VirtualClock:
                 await asyncio.sleep(0.0005)
 
 
-async def _turns(loop: asyncio.AbstractEventLoop) -> None:
+def _turns(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Count the turns that an event loop needs until everybody who wants one had it."""
+    # What it is to call next, besides who asks here. Those of other makers do not show it.
+    ready: Sized = getattr(loop, "_ready", "unknown")
+    idle = 0
+    for _ in range(_TURNS):
+        idle = 0 if ready else idle + 1
+        if idle > _IDLE:
+            return
+        yield
+
+
+async def _gone_round(loop: asyncio.AbstractEventLoop) -> None:
     """Wait until an event loop of another thread has gone round some times, or has ended."""
     gone_round: Future[None] = Future()
+    turns = _turns(loop)
 
-    def turn(left: int) -> None:
-        if left:
-            loop.call_soon(turn, left - 1)
-        else:
-            gone_round.set_result(None)
+    def turn() -> None:
+        for _ in turns:
+            loop.call_soon(turn)
+            return
+        gone_round.set_result(None)
 
     try:
-        loop.call_soon_threadsafe(turn, _TURNS)
+        loop.call_soon_threadsafe(turn)
     except RuntimeError:
         return  # it is closed
     known = asyncio.wrap_future(gone_round)

@@ -24,9 +24,8 @@ DATA = Path(_demo.__file__).parent / "demo"
 
 
 def test_the_whole_pipeline_ends_well(cli: Cli, tmp_path: Path) -> None:
-    result = cli("demo", "--directory", str(tmp_path / "new"))
+    result = cli("demo", "--directory", tmp_path / "new")
 
-    assert result.exit_code == 0, result.output
     assert "The pipeline is FINISHED" in result.output
     # Retried once, 2 minutes later, which are 2 seconds here.
     assert "AskRates, attempt 1 failed: exit code 1: no exchange rates: connection" in result.output
@@ -77,7 +76,6 @@ def test_nothing_is_left_of_a_demonstration_without_a_directory(
 
     result = cli("demo", FORCE_COLOR="1")  # as on a terminal
 
-    assert result.exit_code == 0, result.output
     assert "Data, logs and the report are in" not in result.output
     assert list(tmp_path.iterdir()) == []
 
@@ -93,7 +91,7 @@ def test_a_busy_machine_does_not_fill_a_demonstration_with_stacks(
     monkeypatch.setattr(_demo, "_LIMIT", 0.5)
     monkeypatch.setattr(_demo, "_LOOK", 0.1)
 
-    cli("demo", "--speed", "600")
+    cli("demo", "--speed", "600", exit_code=1)  # it is not over by then
 
     assert "blocked" not in caplog.text
 
@@ -104,9 +102,8 @@ def test_a_demonstration_that_does_not_end_in_time_is_a_failure(
     monkeypatch.setattr(_demo, "_LIMIT", 0.3)
     monkeypatch.setattr(_demo, "_ARRIVAL", 0.2)
 
-    result = cli("demo", "--debug")
+    result = cli("demo", "--debug", exit_code=1)
 
-    assert result.exit_code == 1
     assert "Not everything ended FINISHED" in result.output
     assert "stopped" in caplog.text
 
@@ -116,9 +113,8 @@ def test_a_directory_that_cannot_be_had_is_told(cli: Cli, tmp_path: Path, where:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
 
-    result = cli("demo", "--directory", str(tmp_path / where))
+    result = cli("demo", "--directory", tmp_path / where, exit_code=2)
 
-    assert result.exit_code == 2
     assert "full" in result.output
 
 

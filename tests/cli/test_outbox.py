@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import datetime
 from pathlib import Path
 
@@ -57,8 +56,8 @@ def made_up(attempt_id: str) -> TaskObject:
 def test_what_the_service_does_not_have_is_listed(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path, made_up("@Job_2026-01-01T00:00:00_Attempt=1"))
 
-    waiting = cli("outbox", "list", "--state-dir", str(tmp_path)).output
-    everything = cli("outbox", "list", "--all", "--state-dir", str(tmp_path)).output
+    waiting = cli("outbox", "list", "--state-dir", tmp_path).output
+    everything = cli("outbox", "list", "--all", "--state-dir", tmp_path).output
 
     assert "@Job_2026-01-01T00:00:00_Attempt=1" in waiting
     assert "outcome" in waiting
@@ -71,16 +70,16 @@ def test_what_the_service_does_not_have_is_listed(cli: Cli, tmp_path: Path) -> N
 def test_an_empty_outbox_is_told_so(cli: Cli, tmp_path: Path) -> None:
     FileOutbox(tmp_path, SystemClock()).close()
 
-    assert cli("outbox", "list", "--state-dir", str(tmp_path)).output == "Nothing is waiting.\n"
-    everything = cli("outbox", "list", "--all", "--state-dir", str(tmp_path)).output
+    assert cli("outbox", "list", "--state-dir", tmp_path).output == "Nothing is waiting.\n"
+    everything = cli("outbox", "list", "--all", "--state-dir", tmp_path).output
     assert everything == "There is nothing in it.\n"
 
 
 def test_all_that_is_known_of_a_task_is_shown(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path, made_up("@Job_Attempt=1"))
 
-    job = cli("outbox", "show", "1", "--state-dir", str(tmp_path)).output
-    shown = cli("outbox", "show", "2", "--state-dir", str(tmp_path)).output
+    job = cli("outbox", "show", "1", "--state-dir", tmp_path).output
+    shown = cli("outbox", "show", "2", "--state-dir", tmp_path).output
 
     assert "the service does not know it yet" in job
     assert "errorId" not in job
@@ -93,11 +92,11 @@ def test_all_that_is_known_of_a_task_is_shown(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_program_reads_what_is_left(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path, made_up("@Job_Attempt=1"))
-    where = ("--state-dir", str(tmp_path), "--output", "json")
+    where = ("--state-dir", tmp_path, "--output", "json")
 
-    (row,) = json.loads(cli("outbox", "list", *where).stdout)["tasks"]
+    (row,) = cli("outbox", "list", *where).document["tasks"]
 
-    assert row == json.loads(cli("outbox", "show", "1", *where).stdout)
+    assert row == cli("outbox", "show", "1", *where).document
     assert {row["attemptId"], row["state"], row["status"]} == {
         "@Job_Attempt=1",
         "outcome",
@@ -109,9 +108,8 @@ def test_a_program_reads_what_is_left(cli: Cli, tmp_path: Path) -> None:
 def test_a_task_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path)
 
-    result = cli("outbox", "show", "9", "--state-dir", str(tmp_path))
+    result = cli("outbox", "show", "9", "--state-dir", tmp_path, exit_code=2)
 
-    assert result.exit_code == 2
     assert f"there is no task 9 in '{tmp_path}': 'outbox list --all' shows" in result.output
 
 
@@ -119,9 +117,8 @@ def test_a_task_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
 def test_a_directory_without_an_outbox_is_told_and_gets_none(
     cli: Cli, tmp_path: Path, command: list[str]
 ) -> None:
-    result = cli("outbox", *command, "--state-dir", str(tmp_path / "typo"))
+    result = cli("outbox", *command, "--state-dir", tmp_path / "typo", exit_code=1)
 
-    assert result.exit_code == 1
     assert "aiodatapipeline: there is no outbox in" in result.stderr
     assert not (tmp_path / "typo").exists()
 
@@ -129,43 +126,34 @@ def test_a_directory_without_an_outbox_is_told_and_gets_none(
 def test_a_retry_delivers_what_is_left_and_takes_no_work(
     cli: Cli, served: Served, tmp_path: Path
 ) -> None:
-    first = served.put(JOB)
-    task = served.poll("etl")
-    second = served.put(JOB)
+    first = served.create(JOB)
+    task = served.begin()
+    second = served.create(JOB)
     left_behind(tmp_path, task)
 
-    result = cli(
-        "outbox", "retry", "--state-dir", str(tmp_path), "--endpoint-url", served.url,
-        "--output", "json",
-    )  # fmt: skip
+    document = cli("outbox", "retry", "--state-dir", tmp_path, "--output", "json").document
 
-    assert result.exit_code == 0, result.output
-    document = json.loads(result.stdout)
     assert document == {"delivered": 1, "undelivered": 0, "leftToTheService": 0}
-    assert served.states(first) == {"Job": "FINISHED"}
-    assert served.states(second) == {"Job": "WAITING_FOR_RUNNER"}
+    assert served.statuses(first) == {"Job": "FINISHED"}
+    assert served.statuses(second) == {"Job": "WAITING_FOR_RUNNER"}
 
 
-def test_a_retry_that_reaches_nobody_keeps_what_is_left(
-    cli: Cli, served: Served, tmp_path: Path
-) -> None:
+def test_a_retry_that_reaches_nobody_keeps_what_is_left(cli: Cli, tmp_path: Path) -> None:
     left_behind(tmp_path, made_up("@Job_Attempt=1"))
 
     result = cli(
-        "outbox", "retry", "--state-dir", str(tmp_path), "--timeout", "0",
-        "--endpoint-url", "http://127.0.0.1:9",
+        "outbox", "retry", "--state-dir", tmp_path, "--timeout", "0",
+        "--endpoint-url", "http://127.0.0.1:9", exit_code=1,
     )  # fmt: skip
 
-    assert result.exit_code == 1
     assert "0 delivered, 1 still to be delivered" in result.output
-    assert "@Job" in cli("outbox", "list", "--state-dir", str(tmp_path)).output
+    assert "@Job" in cli("outbox", "list", "--state-dir", tmp_path).output
 
 
 def test_an_outbox_in_use_is_left_alone(cli: Cli, tmp_path: Path) -> None:
     outbox = FileOutbox(tmp_path, SystemClock())
 
-    result = cli("outbox", "retry", "--state-dir", str(tmp_path))
+    result = cli("outbox", "retry", "--state-dir", tmp_path, exit_code=1)
 
     outbox.close()
-    assert result.exit_code == 1
     assert "another task runner has the state directory" in result.stderr

@@ -28,39 +28,33 @@ from aiodatapipeline.runner import (
     read_outbox,
 )
 from tests.cli import jobs
-from tests.cli.conftest import Cli, Result, Served
+from tests.cli.conftest import Cli, Served
 
 GOOD = {"id": "Good", "type": "ShellCommandActivity", "command": "echo good"}
 BAD = {"id": "Bad", "type": "ShellCommandActivity", "command": "echo bad >&2; exit 3"}
 
 
-def run(cli: Cli, served: Served, *arguments: str, **environment: str) -> Result:
-    return cli("run", "--endpoint-url", served.url, "--until-idle", *arguments, **environment)
-
-
 def test_the_built_in_handlers_work_off_what_there_is(
     cli: Cli, served: Served, tmp_path: Path
 ) -> None:
-    pipeline = served.put(GOOD, BAD)
+    pipeline = served.create(GOOD, BAD)
 
-    result = run(
-        cli, served, "--worker-group", "etl", "--state-dir", str(tmp_path / "state"),
-        "--log-uri", str(tmp_path / "logs"),
-    )  # fmt: skip
+    with served.resting(pipeline):
+        result = cli(
+            "run", "--until-idle", "--worker-group", "etl", "--state-dir", tmp_path / "state",
+            "--log-uri", tmp_path / "logs", "--endpoint-url", served.service.endpoint_url,
+        )  # fmt: skip
 
-    assert result.exit_code == 0, result.output
     assert result.stdout == "Tasks: 1 finished, 1 failed.\n"
-    assert served.states(pipeline) == {"Good": "FINISHED", "Bad": "FAILED"}
+    assert served.statuses(pipeline) == {"Good": "FINISHED", "Bad": "FAILED"}
     assert [row.state for row in read_outbox(tmp_path / "state")] == ["delivered", "delivered"]
     assert len(list((tmp_path / "logs").rglob("StdError"))) == 2
 
 
 def test_on_a_terminal_the_last_outcomes_are_shown(cli: Cli, served: Served) -> None:
-    served.put(GOOD, BAD)
+    with served.resting(served.create(GOOD, BAD)):
+        result = cli("run", "--until-idle", "--worker-group", "etl", FORCE_COLOR="1")
 
-    result = run(cli, served, "--worker-group", "etl", FORCE_COLOR="1")
-
-    assert result.exit_code == 0
     assert "ShellCommandFailed" in result.stdout
     assert "INFO" not in result.output
     # Warnings are printed above.
@@ -69,15 +63,15 @@ def test_on_a_terminal_the_last_outcomes_are_shown(cli: Cli, served: Served) -> 
 
 
 def test_a_runner_of_ones_own_works_where_the_command_line_says(cli: Cli, served: Served) -> None:
-    served.put(GOOD, group="mine")
+    pipeline = served.create(GOOD, workerGroup="mine")
     jobs.done.clear()
 
-    result = run(
-        cli, served, "tests.cli.jobs:runner", "--worker-group", "mine", "--concurrency", "3",
-        FORCE_COLOR="1",
-    )  # fmt: skip
+    with served.resting(pipeline, "mine"):
+        cli(
+            "run", "tests.cli.jobs:runner", "--until-idle", "--worker-group", "mine",
+            "--concurrency", "3", FORCE_COLOR="1",
+        )  # fmt: skip
 
-    assert result.exit_code == 0, result.output
     assert jobs.done == ["echo good"]
     assert jobs.runner.worker_groups == ("mine",)
     # Its own on_event is called beside the view's.
@@ -142,9 +136,8 @@ def test_a_fault_of_a_module_is_told_by_its_name(
     ],
 )
 def test_what_makes_no_runner_is_told(cli: Cli, arguments: list[str], why: str) -> None:
-    result = cli("run", *arguments)
+    result = cli("run", *arguments, exit_code=2)
 
-    assert result.exit_code == 2
     assert why in result.output
 
 
@@ -199,33 +192,34 @@ def test_a_task_that_will_not_be_reported_is_told_so() -> None:
 
 
 def test_a_signal_lets_it_end(served: Served, tmp_path: Path) -> None:
-    slow = {**GOOD, "command": f"echo > {tmp_path}/begun; while ! test -e {tmp_path}/go; do sleep 0.01; done"}  # fmt: skip  # noqa: E501
-    pipeline = served.put(slow)
+    slow = {**GOOD, "command": f"while ! test -e {tmp_path}/go; do sleep 0.01; done"}
+    pipeline = served.create(slow)
     command = [sys.executable, "-m", "aiodatapipeline.cli", "run", "--worker-group", "etl"]
-    with subprocess.Popen(
-        [*command, "--endpoint-url", served.url], stderr=subprocess.PIPE
-    ) as process:
-        wait_for(tmp_path / "begun", process)
-        process.send_signal(signal.SIGTERM)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if b"stopping" in line:
-                break
-        (tmp_path / "go").touch()
         # Plain lines of log, where there is no terminal.
-        assert b"ended @Good_" in process.stderr.read()
+        lines = iter(process.stderr)
+        next(line for line in lines if "running @Good_" in line)
+        process.send_signal(signal.SIGTERM)
+        next(line for line in lines if "stopping" in line)
+        (tmp_path / "go").touch()
+        next(line for line in lines if "ended @Good_" in line)
+        process.stderr.read()
         assert process.wait(20) == 0
 
-    assert served.states(pipeline) == {"Good": "FINISHED"}
+    assert served.statuses(pipeline) == {"Good": "FINISHED"}
 
 
 def test_a_platform_can_ask_how_it_is(served: Served, tmp_path: Path) -> None:
-    served.put({**GOOD, "command": f"while ! test -e {tmp_path}/go; do sleep 0.01; done"})
+    slow = {**GOOD, "command": f"while ! test -e {tmp_path}/go; do sleep 0.01; done"}
+    pipeline = served.create(slow)
     command = [sys.executable, "-m", "aiodatapipeline.cli", "run", "--worker-group", "etl"]
-    with subprocess.Popen(
-        [*command, "--endpoint-url", served.url, "--until-idle", "--health-port", "0"],
-        stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    with (
+        served.resting(pipeline),
+        subprocess.Popen(
+            [*command, "--until-idle", "--health-port", "0"], stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
         assert process.stderr is not None
         lines = iter(process.stderr)
         said = next(line for line in lines if "health checks at" in line)
@@ -244,14 +238,7 @@ def test_a_platform_can_ask_how_it_is(served: Served, tmp_path: Path) -> None:
 def test_a_health_port_that_is_taken_is_told(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = cli("run", "--worker-group", "etl", "--health-port", port)
+        result = cli("run", "--worker-group", "etl", "--health-port", port, exit_code=1)
 
-    assert result.exit_code == 1
     assert f"cannot listen at 127.0.0.1 port {port} for health checks" in result.stderr
     assert "Choose another --health-port" in result.stderr
-
-
-def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait for a file that another process makes, as long as that runs."""
-    while not file.exists():
-        assert process.poll() is None

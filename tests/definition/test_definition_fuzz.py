@@ -22,11 +22,7 @@ from tests.definition.strategies import Body, bodies
 FILES = Path(__file__).parent / "files"
 # Seconds for one case: far more than the slowest needs, for machines that do much else.
 PATIENCE = 5.0
-fuzz = settings(
-    max_examples=100,
-    deadline=timedelta(seconds=PATIENCE),
-    suppress_health_check=[HealthCheck.too_slow],
-)
+fuzz = settings(deadline=timedelta(seconds=PATIENCE), suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 

@@ -32,18 +32,6 @@ BREAKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
-
-
 async def of_ours(url: str, verify: bool | str) -> tuple[str, str]:
     """What our exception was made of, and its message."""
     async with client_for(url, max_attempts=1, verify=verify) as client:

@@ -531,19 +531,6 @@ async def test_a_retry_mode_that_is_none_is_told(
 # -- TLS --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> str:
-    """The file of CA certificates that makes the server trusted."""
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return str(path)
-
-
 async def test_a_certificate_that_is_not_trusted_gets_no_request(authority: trustme.CA) -> None:
     async with Server(tls=tls_of(authority)) as server:
         with pytest.raises(RequestNotSentError, match=r"(?i)certificate") as caught:

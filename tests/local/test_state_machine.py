@@ -688,6 +688,7 @@ class Hostile(Machine):
     switches = Switches.HOSTILE
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("machine", [Machine, Strict, Lenient, Hostile])
 def test_whatever_people_and_runners_do_the_service_holds_together(
     machine: type[Machine], pytestconfig: pytest.Config

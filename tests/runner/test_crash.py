@@ -185,7 +185,7 @@ async def test_a40_the_third_signal_exits_at_once(forks: ForkServerContext, tmp_
             pid = process.pid or 0
             await b.really(notes.exists)
             os.kill(pid, signal.SIGTERM)
-            await asyncio.sleep(0.05)
+            await b.really(Path(f"{notes}.stopping").exists)
             assert process.is_alive()
             os.kill(pid, signal.SIGTERM)
             await b.really(Path(f"{notes}.cancelled").exists)

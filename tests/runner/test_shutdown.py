@@ -220,8 +220,7 @@ async def test_a39_a_runner_can_be_stopped_while_it_delivers_what_was_left_behin
         b.fault = lambda call: Lose("request", 9) if call.operation == "SetTaskStatus" else None
         second = b.runner("second", drain_timeout=10, cancel_grace=0, state_dir=tmp_path)
         task = asyncio.ensure_future(second.run())
-        await asyncio.sleep(0.05)
-        await b.advance(0)
+        await b.really(lambda: bool(b.made("SetTaskStatus", "second")))
         assert second.health.status is Status.STARTING
         second.stop()
         await b.until(task.done, limit=20)

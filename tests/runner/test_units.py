@@ -317,7 +317,7 @@ async def test_a_job_whose_runner_has_no_more_time_leaves_its_handler_behind() -
 
     assert job.leaked
     release.set()
-    await asyncio.sleep(0.01)
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
 
 
 # -- processes ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiodatapipeline import DataPipelineClient, Reply, ResponseLostError
-from aiodatapipeline.runner import Task, TaskRunner
+from aiodatapipeline.runner import Event, EventKind, Task, TaskRunner
 from aiodatapipeline.runner._outbox import FileOutbox
 
 SHELL = "ShellCommandActivity"
@@ -103,8 +103,14 @@ def work(  # noqa: PLR0917  # a process's arguments
 
 def wait_for_signals(socket: str, notes: str) -> None:
     """Run a handler that does not stop, for signals."""
+
+    def note(event: Event) -> None:
+        if event.kind is EventKind.STOPPING:
+            Path(f"{notes}.stopping").touch()
+
     runner = TaskRunner(
         "etl",
+        on_event=note,
         client=lambda: DataPipelineClient(transport=Socket(socket, "worker", Cut(0))),
         state_dir=f"{notes}.state",
         cancel_grace=600,

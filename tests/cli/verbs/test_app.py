@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from aiodatapipeline.cli import _app, main
-from tests.cli.verbs.conftest import Cli
+from tests.cli.conftest import Cli
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
 # Seconds, so that a test which waits for what does not come fails and does not hang.

@@ -8,7 +8,7 @@ import pytest
 
 from aiodatapipeline.cli import _logs
 from aiodatapipeline.models import PipelineObject, Ref
-from tests.cli.verbs.conftest import Cli, Served, ref, shell
+from tests.cli.conftest import Cli, Served, ref, shell
 
 LOAD, REPORT = "@Load_2026-01-01T00:00:00", "@Report_2026-01-01T00:00:00"
 

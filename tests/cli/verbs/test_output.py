@@ -22,7 +22,7 @@ from aiodatapipeline.cli._failure import Failure, told
 from aiodatapipeline.cli._output import Answer, Format
 from aiodatapipeline.errors import ReadTimeoutError
 from aiodatapipeline.models import ParameterAttribute, ParameterObject, ParameterValue, Tag
-from tests.cli.verbs.conftest import Cli, Served, shell
+from tests.cli.conftest import Cli, Served, shell
 
 COMMAND = [sys.executable, "-m", "aiodatapipeline.cli"]
 # Seconds, so that a test which waits for what does not come fails and does not hang.

@@ -9,7 +9,7 @@ import pytest
 from aiodatapipeline import DataPipelineClient
 from aiodatapipeline.cli._pipelines import describe_all, read_time
 from aiodatapipeline.models import Tag
-from tests.cli.verbs.conftest import START, Cli, Served, shell
+from tests.cli.conftest import START, Cli, Served, shell
 
 LOAD = "@Load_2026-01-01T00:00:00"
 

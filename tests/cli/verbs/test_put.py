@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aiodatapipeline.definition import Definition
-from tests.cli.verbs.conftest import Cli, Served
+from tests.cli.conftest import Cli, Served
 
 
 @pytest.fixture

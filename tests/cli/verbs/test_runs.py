@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.verbs.conftest import Cli, Served, ref, shell
+from tests.cli.conftest import Cli, Served, ref, shell
 
 LOAD, REPORT = "@Load_2026-01-01T00:00:00", "@Report_2026-01-01T00:00:00"
 

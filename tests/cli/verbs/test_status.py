@@ -23,7 +23,7 @@ from aiodatapipeline.operations import (
     QueryObjectsResponse,
 )
 from aiodatapipeline.testing import StubTransport
-from tests.cli.verbs.conftest import START, Cli, Served, ref, shell
+from tests.cli.conftest import START, Cli, Served, ref, shell
 
 LOAD, REPORT = "@Load_2026-01-01T00:00:00", "@Report_2026-01-01T00:00:00"
 WATCH = ("--watch", "--interval", "0.1")

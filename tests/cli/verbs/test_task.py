@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.cli.verbs.conftest import Cli, Served, shell
+from tests.cli.conftest import Cli, Served, shell
 
 LOAD = "@Load_2026-01-01T00:00:00"
 

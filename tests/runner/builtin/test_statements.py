@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiodatapipeline.runner.builtin._statements import manages_transactions, statements
@@ -99,7 +99,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=50)
 @given(
     st.lists(st.lists(PIECES, min_size=1, max_size=6).map("".join), max_size=4),
     st.sampled_from(KINDS),

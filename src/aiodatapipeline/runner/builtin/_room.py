@@ -50,8 +50,8 @@ async def entered(task: Task, fields: Logged, settings: BuiltIn) -> AsyncGenerat
         finally:
             # Whatever happened, and even if it is cancelled meanwhile.
             trouble = await to_its_end(room.hand_over(time))
-        if trouble:
-            raise TaskFailed("StagingFailed", trouble)
+    if trouble:
+        raise TaskFailed("StagingFailed", trouble)
 
 
 def storage_of(settings: BuiltIn) -> Storage:
