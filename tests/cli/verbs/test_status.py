@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -221,7 +221,7 @@ def test_an_interval_out_of_bounds_is_a_wrong_use(served: Served, cli: Cli, inte
 
 
 @contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Generator[list[bytes]]:
     """Have what is printed go to a terminal; it can be read afterwards."""
     ours, theirs = os.openpty()
     screen: list[bytes] = []
