@@ -115,9 +115,9 @@ _GLANCE = 0.05
 # How often everybody gets a turn before time goes on: more than any chain of awaits that takes
 # no time is long.
 _TURNS = 50
-# After so many in a row in which nobody was to be called, nobody will be: one of them has shown
-# what had come over sockets.
-_IDLE = 3
+# After so many in a row in which nobody was to be called, nobody will be. One shows what has come
+# over sockets; a busy machine may hand it on a little later.
+_IDLE = 8
 # How many rounds have to be quiet if there are other threads: what one hands to this one in the
 # first is worked off in the second, and what this one hands back then too.
 _QUIET = 2
