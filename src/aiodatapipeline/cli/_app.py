@@ -135,7 +135,7 @@ def _plain(command: Any) -> Any:
     for each in command.params:
         if each.param_type_name == "argument":
             each.display_type_rich = _untold
-            each.get_usage_pieces = partial(_without_braces, each.get_usage_pieces)
+            each.get_usage_pieces = partial(_usage, each)
     return command
 
 
@@ -143,8 +143,9 @@ def _untold(ctx: Any) -> None:  # typer calls it so
     """Say nothing of a type."""
 
 
-def _without_braces(pieces: Any, ctx: Any) -> list[str]:
-    return [each.replace("{", "").replace("}", "") for each in pieces(ctx)]
+def _usage(argument: Any, _: Any) -> list[str]:  # the oldest typer leaves out the dots
+    word = argument.metavar if argument.required else f"[{argument.metavar}]"
+    return [f"{word}..." if argument.nargs == -1 else word]
 
 
 def _add(group: typer.Typer, words: str, example: str, summary: str | None = None) -> Any:
