@@ -485,7 +485,7 @@ class Disk:
             outbox._database.execute(f"PRAGMA max_page_count = {limit}")
             if full:  # what fits into the pages that are there would still be taken
                 for write in batch:
-                    write.statement = "INSERT INTO runner VALUES (zeroblob(1000000) || ?1)"
+                    write.statement = "INSERT INTO runner VALUES (zeroblob(1000000) || ?)"
                     write.arguments = write.arguments[:1] or ("",)
             real(outbox, batch)
 
