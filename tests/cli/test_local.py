@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -243,8 +244,9 @@ async def test_credentials_of_a_file_or_the_environment_are_verified(tmp_path: P
         with running(*arguments, env=env) as process:
             async with DataPipelineClient(endpoint_url=process.url, **SIGN) as client:
                 await client.list_pipelines()
-            with pytest.raises(Exception, match="400"):
+            with pytest.raises(HTTPError, match="400") as refused:
                 post(process, "/moto-api/reset")
+            refused.value.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process has no such limit there")

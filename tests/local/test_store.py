@@ -317,12 +317,12 @@ async def main(path):
     try:
         await batch.durable()
     except StoreError as error:
-        print(str(error).partition(": ")[2], lost)
+        print(str(error).partition(": ")[2], lost, flush=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     with store.unit() as batch:
         store.do("INSERT INTO timer VALUES ('third', 1, 0)")
     await batch.durable()
-    print([kind for (kind,) in store.all("SELECT kind FROM timer ORDER BY kind")])
+    print([kind for (kind,) in store.all("SELECT kind FROM timer ORDER BY kind")], flush=True)
     import os; os._exit(0)
 
 asyncio.run(main(sys.argv[1]))
