@@ -807,7 +807,9 @@ class DataPipelineClient:
             PipelineNotFoundException: There is no such pipeline, or no longer.
             ValueError: No state is named, or ``timeout`` or ``interval`` is no such number.
         """
-        return await _waiters.wait_for_state(self, pipeline_id, states, timeout, interval)
+        return await _waiters.wait_for_state(
+            self, pipeline_id, states, _waiters.Pace(timeout, interval, self._pause)
+        )
 
     async def wait_until_pipeline_deleted(
         self,
@@ -827,7 +829,9 @@ class DataPipelineClient:
             WaitTimeoutError: The time is up.
             ValueError: ``timeout`` or ``interval`` is no such number of seconds.
         """
-        await _waiters.wait_until_deleted(self, pipeline_id, timeout, interval)
+        await _waiters.wait_until_deleted(
+            self, pipeline_id, _waiters.Pace(timeout, interval, self._pause)
+        )
 
     async def wait_until_instances_ended(
         self,
@@ -850,7 +854,9 @@ class DataPipelineClient:
             WaitTimeoutError: The time is up; its message names an instance that goes on.
             ValueError: ``timeout`` or ``interval`` is no such number of seconds.
         """
-        return await _waiters.wait_until_ended(self, pipeline_id, timeout, interval)
+        return await _waiters.wait_until_ended(
+            self, pipeline_id, _waiters.Pace(timeout, interval, self._pause)
+        )
 
     async def _pause(self, seconds: float) -> float:
         """Wait from one look of a waiter to the next, and give how much of it was skipped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from aiodatapipeline.errors import (
     DataPipelineError,
@@ -27,12 +27,17 @@ INTERVAL = 10.0
 ENDED = frozenset({"FINISHED", "FAILED", "CANCELED", "CASCADE_FAILED", "SKIPPED", "TIMEDOUT"})
 
 
+class Pace(NamedTuple):
+    """How often to look, and for how long at the most. Times are in seconds."""
+
+    timeout: float
+    interval: float
+    pause: Callable[[float], Awaitable[float]]
+    """Waits for a time, and gives how much of it was skipped."""
+
+
 async def wait_for_state(
-    client: DataPipelineClient,
-    pipeline_id: str,
-    states: Collection[str],
-    timeout: float,
-    interval: float,
+    client: DataPipelineClient, pipeline_id: str, states: Collection[str], pace: Pace
 ) -> PipelineDescription:
     """See ``DataPipelineClient.wait_for_pipeline_state``."""
     if not states:
@@ -51,12 +56,10 @@ async def wait_for_state(
     def seen() -> str:
         return f"pipeline {pipeline_id} is {state or 'in no state'}, not {' or '.join(states)}"
 
-    return await _until(client, look, seen, timeout, interval)
+    return await _until(look, seen, pace)
 
 
-async def wait_until_deleted(
-    client: DataPipelineClient, pipeline_id: str, timeout: float, interval: float
-) -> None:
+async def wait_until_deleted(client: DataPipelineClient, pipeline_id: str, pace: Pace) -> None:
     """See ``DataPipelineClient.wait_until_pipeline_deleted``."""
 
     async def look() -> bool | None:
@@ -66,11 +69,11 @@ async def wait_until_deleted(
             return True
         return None
 
-    await _until(client, look, lambda: f"pipeline {pipeline_id} is still there", timeout, interval)
+    await _until(look, lambda: f"pipeline {pipeline_id} is still there", pace)
 
 
 async def wait_until_ended(
-    client: DataPipelineClient, pipeline_id: str, timeout: float, interval: float
+    client: DataPipelineClient, pipeline_id: str, pace: Pace
 ) -> tuple[PipelineObject, ...]:
     """See ``DataPipelineClient.wait_until_instances_ended``."""
     ended: dict[str, PipelineObject] = {}
@@ -95,21 +98,20 @@ async def wait_until_ended(
             f"such as {waiting[0]}"
         )
 
-    return await _until(client, look, seen, timeout, interval)
+    return await _until(look, seen, pace)
 
 
 async def _until(
-    client: DataPipelineClient,
     look: Callable[[], Awaitable[FoundT | None]],
     seen: Callable[[], str],
-    timeout: float,
-    interval: float,
+    pace: Pace,
 ) -> FoundT:
     """Look at once, then once per interval, and a last time when the time is up.
 
     A look that fails in a way that may pass, or that is not over when the time is up and an
     interval more, counts as one that found nothing.
     """
+    timeout, interval, pause = pace
     if not timeout >= 0:
         raise ValueError(f"timeout is 0 seconds or more, not {timeout!r}")
     if not interval > 0:  # or looks would take all of the account's calls
@@ -133,4 +135,4 @@ async def _until(
         left = end - time.monotonic()
         if left <= 0:
             raise WaitTimeoutError(f"{told}, after {timeout:g} s") from failure
-        end -= await client._pause(min(interval, left))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # ours
+        end -= await pause(min(interval, left))
