@@ -145,10 +145,11 @@ _Allowed = _Characters(
 # JSON with half a pair is none to pydantic.
 _Unicode = _Characters(first_surrogate, "{} is half of a surrogate pair, which is no character")
 
+MAX_ID = 1024
 MAX_VALUE = 10_240
 
 # The service model's string shapes. Lengths count characters, as the model's own do.
-Id = Annotated[str, Field(min_length=1, max_length=1024), _Allowed]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), _Allowed]
 Name = Annotated[str, Field(min_length=1, max_length=256), _Allowed]  # fieldNameString
 Value = Annotated[str, Field(max_length=MAX_VALUE), _Allowed]  # fieldStringValue
 String = Annotated[str, Field(max_length=1024), _Allowed]

@@ -12,6 +12,7 @@ from typing import Any
 from aiodatapipeline._clock import sleep
 from aiodatapipeline._failure import Failure
 from aiodatapipeline._text import clean
+from aiodatapipeline._wire import MAX_ID
 from aiodatapipeline.errors import DataPipelineError, PipelineDeletedException
 from aiodatapipeline.models import PipelineObject, TaskObject, TaskStatus
 from aiodatapipeline.operations import (
@@ -53,8 +54,6 @@ from aiodatapipeline.runner._task import CancelReason, TaskInfo
 _PERIODS = {"attemptTimeout", "preconditionTimeout", "reportProgressTimeout", "retryDelay"}
 # Between two looks at a precondition, if it has no retryDelay: as the service's own default.
 _RETRY_DELAY = 600.0
-# Of an object's id, in the service's model.
-_LONGEST_ID = 1024
 # Of attemptTimeout: what is left is for telling the service.
 _TIMEOUT_SHARE = 0.95
 # How often a handler's question is asked.
@@ -626,6 +625,6 @@ def _read_periods(subject: PipelineObject) -> Mapping[str, float]:
 
 
 def _bare_info(attempt_id: str, pipeline_id: str, worker_group: str, kind: str = "") -> TaskInfo:
-    shown = clean(attempt_id)[:_LONGEST_ID]  # whatever came, it can be shown and written down
+    shown = clean(attempt_id)[:MAX_ID]  # whatever came, it can be shown and written down
     subject = PipelineObject(id=shown, name=shown, fields=())
     return TaskInfo(kind, pipeline_id, attempt_id, worker_group, subject, {})

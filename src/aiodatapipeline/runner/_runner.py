@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn
 from aiodatapipeline._client import DataPipelineClient
 from aiodatapipeline._clock import Clock, SystemClock
 from aiodatapipeline._text import first_refused
+from aiodatapipeline._wire import MAX_ID
 from aiodatapipeline.models import TaskStatus
 from aiodatapipeline.runner._engine import Engine
 from aiodatapipeline.runner._events import Event, Health, RunningTask, Status
@@ -29,8 +30,6 @@ from aiodatapipeline.runner._task import LOGGER
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The first drains, the second cancels; the next exits.
 _EXIT_AT = 2
-# Of a worker group's name, in the service's model.
-_LONGEST_ID = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +372,7 @@ def _check(groups: tuple[str, ...], max_concurrency: int, account_share: float |
     if len(set(groups)) < len(groups):
         raise ValueError("worker_group names a group twice; one poll at a time is what it may have")
     for name in groups:
-        if len(name) > _LONGEST_ID or first_refused(name) is not None:
+        if len(name) > MAX_ID or first_refused(name) is not None:
             raise ValueError(f"worker_group {name[:40]!r} is too long, or has a control character")
     if max_concurrency < len(groups):
         raise ValueError(
