@@ -148,6 +148,10 @@ def _nothing(text: str) -> Html:
     return tag("p", text, class_="quiet")
 
 
+def _rest(count: int) -> Child:
+    return _nothing(f"And {count} more.") if count > 0 else None
+
+
 def _table(titles: Sequence[str], rows: Iterable[Sequence[Child]]) -> Html:
     """Make a table that a narrow screen shows as cards: each cell knows its title."""
     head = tag("tr", [tag("th", each, scope="col") for each in titles])
@@ -283,10 +287,7 @@ def _pollers(hosts: Sequence[str | None], *, waits: bool) -> Child:
 def _tasks(tasks: Sequence[HeldTask], count: int) -> Child:
     if not tasks:
         return None
-    rest = count - len(tasks)
-    return tag("ul", [tag("li", _task(each)) for each in tasks]), (
-        _nothing(f"And {rest} more.") if rest > 0 else None
-    )
+    return tag("ul", [tag("li", _task(each)) for each in tasks]), _rest(count - len(tasks))
 
 
 def _task(task: HeldTask) -> Child:
@@ -334,7 +335,6 @@ def _times_of(seen: PipelineSight) -> Iterator[tuple[str, Child]]:
 
 
 def _errors(seen: PipelineSight) -> Child:
-    rest = len(seen.errors) - _ERRORS
     return (
         tag("p", "The definition that was put last cannot be activated."),
         tag(
@@ -345,7 +345,7 @@ def _errors(seen: PipelineSight) -> Child:
             ],
             class_="error",
         ),
-        _nothing(f"And {rest} more.") if rest > 0 else None,
+        _rest(len(seen.errors) - _ERRORS),
     )
 
 
@@ -374,13 +374,12 @@ def _has_failed(run: Run) -> bool:
 
 
 def _run(run: Run, *, is_open: bool) -> Html:
-    rest = sum(run.statuses.values()) - len(run.instances)
     until = [" to ", _time(run.end)] if run.end != run.start else None
     return tag(
         "details",
         tag("summary", tag("h3", _time(run.start), until), " ", _chips(run.statuses)),
         tag("ul", [_instance(each) for each in run.instances], class_="instances"),
-        _nothing(f"And {rest} more.") if rest > 0 else None,
+        _rest(sum(run.statuses.values()) - len(run.instances)),
         class_="run",
         open=is_open,
         data_open=is_open,
