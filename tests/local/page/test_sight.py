@@ -259,14 +259,17 @@ async def test_of_a_wide_run_those_are_seen_that_failed_or_have_not_ended(
     )
     waiting = (await close(place, pipe)).runs[0]
     await place.work(at_most=1)
-    await place.fail()
     task = await place.begin()
+    await place.fail()
     working = (await close(place, pipe)).runs[0]
 
     assert [each.component for each in waiting.instances] == ["A", "B", "C"]
     shown = {each.component: each.status for each in working.instances}
-    assert sorted(shown.values()) == ["FAILED", "RUNNING", "WAITING_FOR_RUNNER"]
-    assert list(shown) == ["B", "C", "D"]
+    assert list(shown.items()) == [
+        ("B", "RUNNING"),
+        ("C", "FAILED"),
+        ("D", "WAITING_FOR_RUNNER"),
+    ]
     await place.end(task)
 
 
@@ -316,6 +319,29 @@ async def test_no_secret_is_seen_wherever_it_comes_up(place: Place) -> None:
     assert shown.count("hunter2") == 1  # the other pipeline's
     assert "t0ken" not in shown
     assert "k3y" not in shown
+
+
+async def test_a_secret_of_one_character_is_hidden_too(place: Place) -> None:
+    pipe = await place.create("p")
+    await pipe.put(on_demand(shell("A", command="pay 7", **{"*pin": "7"})))
+
+    seen = await close(place, pipe)
+
+    assert dict(seen.objects[1].fields)["command"] == "pay ***"
+
+
+async def test_what_must_not_change_is_told_without_secrets(place: Place) -> None:
+    pipe = await place.create("p")
+    await pipe.put(on_demand(shell("A"), data("Out")))
+    await pipe.activate()
+    await pipe.put(
+        on_demand(shell("A"), data("Out"), shell("B", output=ref("Out"), **{"*token": "Out"}))
+    )
+
+    seen = await close(place, pipe)
+
+    text = "FORBIDDEN_CHANGE: '***' cannot become the output of a new object."
+    assert seen.errors == (("B", text),)
 
 
 async def test_an_empty_secret_hides_nothing(place: Place) -> None:
