@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say how many examples a property has to hold for: few in every run, many in ``soak``."""
+    """Say how many examples a property has to hold for, and be as in a shell's foreground."""
+    # Few in every run, many in ``soak``.
     examples = 500 if config.getoption("--long") else 30
     # How long one takes depends on who else uses the machine, and the first of a model builds
     # its schema.
     settings.register_profile("aiodatapipeline", max_examples=examples, deadline=None)
     settings.load_profile("aiodatapipeline")
+    # A shell has what runs in its background ignore Ctrl-C, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
