@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -539,6 +540,21 @@ async def test_a_certificate_that_is_not_trusted_gets_no_request(authority: trus
     assert caught.value.attempts == 3
     assert not caught.value.maybe_applied
     assert not server.received
+
+
+async def test_a_service_without_tls_is_told_in_words_for_people() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+        async with client_for(f"https://{address}", max_attempts=1) as client:
+            with pytest.raises(RequestNotSentError, match=address) as caught:
+                await client.list_pipelines()
+
+    assert "SSLContext" not in caught.value.message
 
 
 async def test_verify_names_the_certificates_to_trust(authority: trustme.CA, bundle: str) -> None:
